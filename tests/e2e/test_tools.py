@@ -128,13 +128,24 @@ class Tools(MesCase):
         start = now_ms() - 60_000
         self.ok("POST", "tools/drill/mount", {"key": key(), "machine": MILL, "at_ms": start}, self.nina, 201)
         self.assertEqual(names(self.olga), ["M/17"], "it is where she does not look")
-        self.refused(404, "POST", "tools/drill/unmount", {"key": key()}, self.olga)
-        self.refused(422, "POST", "tools/drill/unmount", {"key": key(), "at_ms": now_ms() + 60_000}, self.nina)
-        off = {"key": key(), "at_ms": start + 30_000, "reason": "blunt"}
+        self.refused(404, "POST", "tools/drill/unmount", {"key": key(), "machine": MILL}, self.olga)
+        self.refused(422, "POST", "tools/drill/unmount", {"key": key(), "machine": MILL, "at_ms": now_ms() + 60_000}, self.nina)
+        self.refused(404, "POST", "tools/drill/unmount", {"key": key(), "machine": PRESS}, self.nina)
+        self.assertIn(MILL, self.refused(409, "POST", "tools/drill/unmount", {"key": key(), "machine": PRESS})["detail"], "it is elsewhere, and stays there")
+        self.assertIn("machine", self.refused(422, "POST", "tools/drill/unmount", {"key": key()})["detail"])
+        off = {"key": key(), "machine": MILL, "at_ms": start + 30_000, "reason": "blunt"}
         self.ok("POST", "tools/drill/unmount", off, self.nina)
         self.ok("POST", "tools/drill/unmount", off, self.nina)
-        self.refused(409, "POST", "tools/drill/unmount", {"key": key()}, self.nina)
+        self.refused(409, "POST", "tools/drill/unmount", {"key": key(), "machine": MILL}, self.nina)
         number = self.ok("GET", "tools/drill")["spans"][0]["number"]
+        # It lies on the shelf and all see it: not where it was at machines that one does not see.
+        seen = self.ok("GET", "tools/drill", who=self.olga)
+        self.assertEqual((seen["spans"], seen["changes"]), ([], []))
+        mine = self.ok("GET", "tools/drill", who=self.nina)
+        self.assertEqual(([span["machine"] for span in mine["spans"]], [change["kind"] for change in mine["changes"]]), ([MILL], ["unmount", "mount"]))
+        at = {"key": key(), "machine": PRESS, "at_ms": start + 10_000, "until_ms": start + 20_000}
+        self.assertNotIn(MILL, str(self.refused(409, "POST", "tools/drill/mount", at, self.olga)))
+        self.refused(404, "POST", f"tools/drill/spans/{number}/correct", {"key": key(), "from_ms": start, "to_ms": start + 1, "reason": "x"}, self.emil)
         right = {"key": key(), "from_ms": start, "to_ms": start + 20_000, "reason": "was noted late"}
         self.refused(403, "POST", f"tools/drill/spans/{number}/correct", right, self.nina)
         corrected = self.ok("POST", f"tools/drill/spans/{number}/correct", right)["spans"][0]

@@ -5,9 +5,8 @@
 
 use crate::master::{Life, Tool};
 use crate::quantity::Quantity;
-use crate::wear::Wear;
+use crate::wear::{Wear, micros};
 use std::num::NonZeroU32;
-use std::time::Duration;
 
 /// What a life has used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -149,14 +148,11 @@ fn ratio(used: i64, whole: i64) -> f64 {
     used as f64 / whole.max(1) as f64
 }
 
-fn micros(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::time::Duration;
 
     fn tool(life: Option<Life>, cavities: u32, warn: u32) -> Tool {
         let cavities = NonZeroU32::new(cavities).expect("some");

@@ -4,6 +4,7 @@ use crate::element::Element;
 use crate::quantity::Quantity;
 use crate::sums::Sums;
 use std::ops::AddAssign;
+use std::time::Duration;
 
 /// What a machine made and how long it ran over a window, or over several that do not overlap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -22,6 +23,11 @@ impl Wear {
     pub const fn operating_us(&self) -> i64 {
         self.production_us.saturating_add(self.setup_us)
     }
+}
+
+/// A span in µs, as times of machines are counted; the longest there is where it is longer.
+pub(crate) fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 impl From<&Sums> for Wear {

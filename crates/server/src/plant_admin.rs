@@ -24,9 +24,12 @@ use andon_store::documents::{self, Document, DocumentError};
 use andon_store::{Applied, ApplyError, Change, PlantRepository, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// How long the answer waits for the event of a change to be in the records lane.
 const RECORDED_WITHIN: Duration = Duration::from_secs(10);
+/// How long the answer waits for the event of what people did to be there.
+pub const TOLD_WITHIN: Duration = Duration::from_secs(5);
 /// The most versions listed.
 const VERSIONS: u32 = 1000;
 
@@ -136,6 +139,24 @@ where
 {
     // Ends with the change. Where the process ends first, the next start follows what was committed.
     tokio::spawn(change).await.unwrap_or_else(|error| Err(fault(error.to_string())))
+}
+
+/// Makes a change to its end ([`to_the_end`]), and waits for the event that tells of it; whether something was done now. Without an event
+/// nothing was done that was not done before.
+pub async fn to_its_event<T, E>(
+    store: &Store,
+    change: impl Future<Output = Result<(T, Option<Uuid>), E>> + Send + 'static,
+    fault: impl FnOnce(String) -> E,
+) -> Result<(T, bool), E>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    let (done, event) = to_the_end(change, fault).await?;
+    if let Some(event) = event {
+        store.relay_now(event, TOLD_WITHIN).await?;
+    }
+    Ok((done, event.is_some()))
 }
 
 impl Admin {

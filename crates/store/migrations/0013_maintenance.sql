@@ -53,7 +53,7 @@ CREATE TABLE maintenance_ledger (
     state    TEXT    NOT NULL, -- what the order was in then
     substate TEXT,
     by_id    BLOB    NOT NULL,
-    event    BLOB    NOT NULL
+    event    BLOB -- NULL: it was there already, and nothing was done
 ) STRICT;
 CREATE INDEX maintenance_ledger_by_order ON maintenance_ledger (order_id, number);
 CREATE INDEX maintenance_ledger_seen ON maintenance_ledger (order_id, number) WHERE kind = 'seen';

@@ -53,7 +53,7 @@ CREATE TABLE tool_change (
     was_to   INTEGER,
     cycles   INTEGER, -- what the life had used besides, as was said: millionths of a cycle
     run_time INTEGER, -- likewise, microseconds
-    event    BLOB    NOT NULL
+    event    BLOB -- NULL: it was so already, and nothing was done
 ) STRICT;
 CREATE INDEX tool_change_by_tool ON tool_change (tool, number);
 CREATE INDEX tool_change_by_span ON tool_change (span, number);

@@ -305,8 +305,20 @@ pub trait MaintenanceRepository: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Missing`]: there is no such order. Nothing was written.
     async fn maintenance_write(&self, write: MaintenanceWrite) -> Result<MaintenanceWritten, StoreError>;
+    /// Notes that an order was asked for that is there already: the same key asks for nothing else later. Nothing is told of it. How the
+    /// order is.
+    /// # Errors
+    /// [`StoreError::Missing`]: there is no such order. Nothing was written.
+    async fn maintenance_asked(
+        &self,
+        order: Uuid,
+        entry: NewMaintenanceEntry,
+    ) -> Result<MaintenanceWritten, StoreError>;
     /// Says since when a plan is in its first turn, if it is in none. What is in force then.
     async fn maintenance_turn_begin(&self, plan: &str, since: Timestamp) -> Result<PlanTurn, StoreError>;
+
+    /// A plan has become due in this turn, though its order was made before. What was found to be due first stays.
+    async fn maintenance_turn_due(&self, due: TurnDue) -> Result<(), StoreError>;
 
     /// A plan is not due any more in this turn, for its order was given up and nothing makes it due: it can become due again.
     async fn maintenance_turn_undue(&self, plan: &str, turn: u64) -> Result<(), StoreError>;
@@ -319,6 +331,8 @@ pub trait MaintenanceRepository: Send + Sync + 'static {
     async fn maintenance_order(&self, number: &str) -> Result<Option<StoredMaintenance>, StoreError>;
     /// The order of that id.
     async fn maintenance_by_id(&self, id: Uuid) -> Result<Option<StoredMaintenance>, StoreError>;
+    /// Whether the order of that id has not ended; one that is not there has.
+    async fn maintenance_is_open(&self, id: Uuid) -> Result<bool, StoreError>;
     /// The order that comes of something.
     async fn maintenance_of(&self, origin: &str) -> Result<Option<StoredMaintenance>, StoreError>;
     /// The newest order of an alarm, by its name, that has not ended.
@@ -338,6 +352,14 @@ pub trait MaintenanceRepository: Send + Sync + 'static {
     async fn maintenance_failures(
         &self,
         branch: &str,
+        from: Timestamp,
+        to: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<FailureRow>, StoreError>;
+    /// Failures of this equipment itself that touch a window, likewise.
+    async fn maintenance_failures_at(
+        &self,
+        paths: Vec<String>,
         from: Timestamp,
         to: Timestamp,
         limit: u32,

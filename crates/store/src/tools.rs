@@ -217,7 +217,7 @@ pub struct ToolWrite {
 pub enum ToolWritten {
     /// It is on disk.
     Now,
-    /// The same was asked before, or it is mounted there. Nothing changed.
+    /// The same was asked before, or it is mounted there: then the request is noted, and does nothing later either. Nothing changed.
     Before,
     /// Something else was asked under that key. Nothing was written.
     KeyUsed,
@@ -238,7 +238,8 @@ pub enum ToolWritten {
 pub trait ToolRepository: Send + Sync + 'static {
     /// Makes a change, once.
     async fn tool_write(&self, change: ToolWrite) -> Result<ToolWritten, StoreError>;
-    /// Notes that something was told of a tool, with its event, unless it was told before; whether it was noted now.
+    /// Notes that something was told of a tool, with its event, unless it was told before or is of an earlier life; whether it was noted
+    /// now.
     async fn tool_tell(&self, told: ToolTold, event: Event) -> Result<bool, StoreError>;
     /// The tools that something is known of, by name, of those after a name.
     async fn tool_names(&self, after: &str, limit: u32) -> Result<Vec<String>, StoreError>;
@@ -246,6 +247,8 @@ pub trait ToolRepository: Send + Sync + 'static {
     async fn tool_lives(&self, tools: Vec<String>) -> Result<Vec<ToolLife>, StoreError>;
     /// The mountings of a tool, the newest first, at most [`MOST_OF_A_TOOL`].
     async fn tool_spans(&self, tool: &str) -> Result<Vec<ToolSpan>, StoreError>;
+    /// The mounting of a tool that has this number.
+    async fn tool_span(&self, tool: &str, number: u64) -> Result<Option<ToolSpan>, StoreError>;
     /// The mountings on machines that last.
     async fn tool_mounted(&self, machine: &str) -> Result<Vec<ToolSpan>, StoreError>;
     /// The renewals of a tool, the newest first, at most [`MOST_OF_A_TOOL`].

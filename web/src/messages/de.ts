@@ -1488,6 +1488,7 @@ export const de: Messages = {
   'maintenance.do.cancel': 'Auftrag stornieren',
   'maintenance.do.close': 'Schließen',
   'maintenance.deed.made': 'angelegt',
+  'maintenance.deed.asked': 'nochmals gewünscht',
   'maintenance.deed.changed': 'geändert',
   'maintenance.deed.release': 'freigegeben',
   'maintenance.deed.revoke': 'Freigabe zurückgenommen',

@@ -1487,6 +1487,7 @@ export const en = {
   'maintenance.do.cancel': 'Cancel the order',
   'maintenance.do.close': 'Close',
   'maintenance.deed.made': 'made',
+  'maintenance.deed.asked': 'asked for again',
   'maintenance.deed.changed': 'changed',
   'maintenance.deed.release': 'released',
   'maintenance.deed.revoke': 'release revoked',

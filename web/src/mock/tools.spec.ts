@@ -21,10 +21,16 @@ test('tools by name, those below a branch, and how much of their life is used', 
   expect(toolDetail(ask('GET', 'tools/M-17').body)).toMatchObject({ share: 0.9024005, cavities: 4, machine: LABELLER, renewals: 1, told: [{ level: 'warn' }] });
 });
 
+test('it is taken off the machine that is named, and stays where it is otherwise', () => {
+  const ask = mock();
+  const off = (n: number, body: Record<string, unknown>): number => ask('POST', 'tools/M-17/unmount', { key: key(n), ...body }).status;
+  expect([off(1, {}), off(2, { machine: 'works/nord/bottling/line2/labeller' }), off(3, { machine: LABELLER }), off(3, { machine: LABELLER })]).toEqual([422, 409, 200, 200]);
+});
+
 test('one machine at a time, only where it belongs, once for its key', () => {
   const ask = mock();
   const mount = (n: number, machine: string): ReturnType<typeof ask> => ask('POST', 'tools/M-17/mount', { key: key(n), machine });
-  expect([mount(1, 'works/nord/bottling/line2/labeller').status, ask('POST', 'tools/M-17/unmount', { key: key(2) }).status, mount(3, 'works/nord/bottling/line1/filler').status]).toEqual([409, 200, 422]);
+  expect([mount(1, 'works/nord/bottling/line2/labeller').status, ask('POST', 'tools/M-17/unmount', { key: key(2), machine: LABELLER }).status, mount(3, 'works/nord/bottling/line1/filler').status]).toEqual([409, 200, 422]);
   for (let i = 0; i < 2; i += 1) expect(toolDetail(mount(4, LABELLER).body).spans).toHaveLength(2);
   expect(mount(4, 'works').status).toBe(409);
 });

@@ -111,8 +111,9 @@ export class MockTools {
 
   #deed(tool: MockTool, deed: string, body: Json): Reply {
     if (!UUID.test(String(body['key'] ?? ''))) return noKey;
+    if (deed === 'unmount' && typeof body['machine'] !== 'string') return problem(422, 'refused', 'this cannot be', 'missing field `machine`');
     const open = this.#open(tool);
-    const where = deed === 'mount' ? String(body['machine'] ?? '') : (open?.machine ?? tool.machines[0] ?? LINE1);
+    const where = deed === 'mount' || deed === 'unmount' ? String(body['machine'] ?? '') : (open?.machine ?? tool.machines[0] ?? LINE1);
     const needs = deed === 'renew' || deed === 'used' ? 'configure' : 'operate';
     if (!this.may(needs, where)) return problem(403, 'not-allowed', 'not allowed', `not allowed: ${needs === 'operate' ? 'Operate' : 'Configure'} on "${where}" needs the role ${needs === 'operate' ? 'Operator' : 'Engineer'} there`, 'ask an administrator for this role');
     const content = JSON.stringify([tool.name, deed, body]);
@@ -138,6 +139,7 @@ export class MockTools {
       this.#span(tool, machine, now, null, reason);
     } else if (deed === 'unmount') {
       if (!open) return problem(409, 'conflict', 'not possible now', `${tool.name} is not mounted`, 'look where it is');
+      if (open.machine !== body['machine']) return problem(409, 'conflict', 'not possible now', `${tool.name} is mounted at ${open.machine}`, 'unmount it there');
       open.to_ms = now;
     } else if (deed === 'renew') {
       if (reason.trim() === '') return problem(400, 'bad-request', 'the request cannot be understood', '"reason" must be 1 to 200 characters');

@@ -229,8 +229,8 @@ pub enum ToolWish {
     },
     /// Take it off.
     Unmount {
-        /// Where it is, as the rights were looked at; `None`: nowhere.
-        machine: Option<String>,
+        /// Where it is, as whoever asks knows it.
+        machine: String,
         /// When; `None`: now.
         at: Option<Timestamp>,
     },
@@ -263,6 +263,8 @@ pub trait Tools: Send + Sync + 'static {
     fn list(&self, filter: ToolFilter) -> ToolAnswer<'_, ToolsPage>;
     /// One tool.
     fn tool(&self, name: String) -> ToolAnswer<'_, ToolDetail>;
+    /// The machine of one of its mountings.
+    fn mounting(&self, name: String, number: u64) -> ToolAnswer<'_, String>;
     /// Does something with it; whether it was done now.
     fn act(
         &self,

@@ -63,8 +63,11 @@ fn may(app: &App, caller: &Caller, action: Action, tool: &ToolView) -> Result<()
     caller.may(app, action, places.first().copied().unwrap_or_default())
 }
 
-/// With the names of people.
-fn named(app: &App, mut detail: ToolDetail) -> ToolDetail {
+/// As the caller sees it: without mountings at machines that one does not see, and with the names of people.
+fn shown(app: &App, caller: &Caller, mut detail: ToolDetail) -> ToolDetail {
+    let sees = |machine: &str| caller.sees(app, machine);
+    detail.spans.retain(|span| sees(&span.machine));
+    detail.changes.retain(|change| change.machine.as_deref().is_none_or(sees));
     for span in &mut detail.spans {
         span.by_name = app.accounts.name_of(span.by);
         for correction in &mut span.corrections {
@@ -135,7 +138,7 @@ pub async fn one(
     Path(name): Path<String>,
 ) -> Result<Json<ToolDetail>, Problem> {
     let detail = seen(&app, &caller, &name).await?;
-    Ok(Json(named(&app, detail)))
+    Ok(Json(shown(&app, &caller, detail)))
 }
 
 /// Does it, and answers the tool; whether it was done now.
@@ -148,7 +151,7 @@ async fn act(
     key: Uuid,
 ) -> Result<(bool, Json<ToolDetail>), Problem> {
     let (now, detail) = app.tools.act(name, wish, reason, key, caller.who.clone()).await?;
-    Ok((now, Json(named(app, detail))))
+    Ok((now, Json(shown(app, caller, detail))))
 }
 
 /// A tool that is mounted.
@@ -198,13 +201,15 @@ pub async fn mount(
 pub struct UnmountedTool {
     /// By which this request is known when it comes again.
     key: Uuid,
+    /// From which machine.
+    machine: String,
     /// When, in ms since 1970; now if missing.
     at_ms: Option<i64>,
     /// Why, in one line of at most 200 characters.
     reason: Option<String>,
 }
 
-/// Takes a tool off the machine it is mounted on.
+/// Takes a tool off the machine it is mounted on. If somebody has mounted it elsewhere meanwhile, it stays there.
 #[utoipa::path(post, path = "/api/mes/tools/{name}/unmount", params(("name" = String, Path)), request_body = UnmountedTool,
     responses((status = 200, body = ToolDetail), (status = 400, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 pub async fn unmount(
@@ -215,14 +220,11 @@ pub async fn unmount(
 ) -> Result<Json<ToolDetail>, Problem> {
     let reason = reason(wish.reason, false)?;
     let at = wish.at_ms.map(|ms| asked::time("at_ms", ms)).transpose()?;
-    let detail = seen(&app, &caller, &name).await?;
-    // Asked again when it is off: by the right to where it was.
-    let machine = detail.tool.machine.clone().or_else(|| detail.spans.first().map(|span| span.machine.clone()));
-    match &machine {
-        Some(machine) => caller.may(&app, Action::Operate, machine)?,
-        None => may(&app, &caller, Action::Operate, &detail.tool)?,
-    }
-    Ok(act(&app, &caller, name, ToolWish::Unmount { machine, at }, reason, wish.key).await?.1)
+    seen(&app, &caller, &name).await?;
+    place(&app, &caller, &wish.machine)?;
+    caller.may(&app, Action::Operate, &wish.machine)?;
+    let unmount = ToolWish::Unmount { machine: wish.machine, at };
+    Ok(act(&app, &caller, name, unmount, reason, wish.key).await?.1)
 }
 
 /// What somebody says of a mounting.
@@ -251,10 +253,16 @@ pub async fn correct(
     let reason = reason(Some(wish.reason), true)?;
     let from = asked::time("from_ms", wish.from_ms)?;
     let to = wish.to_ms.map(|ms| asked::time("to_ms", ms)).transpose()?;
-    let detail = seen(&app, &caller, &name).await?;
-    let span = detail.spans.iter().find(|span| span.number == number && caller.sees(&app, &span.machine));
-    let span = span.ok_or_else(|| Problem::not_found("this mounting"))?;
-    caller.may(&app, Action::Configure, &span.machine)?;
+    seen(&app, &caller, &name).await?;
+    let not_there = || Problem::not_found("this mounting");
+    let machine = app.tools.mounting(name.clone(), number).await.map_err(|problem| match problem {
+        NotDone::Unknown(_) => not_there(),
+        other => other.into(),
+    })?;
+    if !caller.sees(&app, &machine) {
+        return Err(not_there());
+    }
+    caller.may(&app, Action::Configure, &machine)?;
     Ok(act(&app, &caller, name, ToolWish::Correct { span: number, from, to }, reason, wish.key).await?.1)
 }
 

@@ -5,6 +5,7 @@
 
 use crate::master::MaintenancePlan;
 use crate::quantity::Quantity;
+use crate::wear::micros;
 use andon_model::Timestamp;
 use std::time::Duration;
 
@@ -147,8 +148,4 @@ fn at_rate(by: By, used: Option<i64>, every: i64, elapsed: i64, now: Timestamp) 
         now.plus(Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX)))
     });
     Measure { by, used, every, forecast }
-}
-
-fn micros(span: Duration) -> i64 {
-    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }

@@ -11,6 +11,11 @@ pub enum Content {
         /// What was asked for, as JSON of whoever takes wishes; it is compared, and not read.
         wish: String,
     },
+    /// It was asked for when it was there already: nothing was done.
+    Asked {
+        /// What was asked for, likewise.
+        wish: String,
+    },
     /// Something of it was changed.
     Changed {
         /// What was asked for, likewise.
@@ -65,6 +70,7 @@ impl Content {
     pub fn word(&self) -> &str {
         match self {
             Self::Made { .. } => "made",
+            Self::Asked { .. } => "asked",
             Self::Changed { .. } => "changed",
             Self::Deed { deed, .. } => deed,
             Self::Part { .. } => "part",

@@ -123,13 +123,19 @@ fn decide(open: &[MaintenanceOrderView], machines: &[MachineView], who: Uuid, no
         order.people.iter().any(|person| person.person == who && person.since_ms.is_some())
     };
     if let Some(order) = open.iter().find(is_his) {
+        let over = order.started_ms.is_some_and(|started| ago(started) >= WORK);
         let Some(failed) = order.failed_ms else {
-            let over = order.started_ms.is_some_and(|started| ago(started) >= WORK);
             return over.then(|| Deed::Finish(order.number.clone(), None));
         };
-        let machine = machines.iter().find(|machine| machine.path == order.equipment)?;
-        let since = machine.since_ms.filter(|since| *since > failed)?;
-        return (!stands(machine)).then(|| Deed::Finish(order.number.clone(), Some(since)));
+        // What failed may be a line, or a part of a station.
+        let is_of_it = |path: &String| is_under(path, &order.equipment) || is_under(&order.equipment, path);
+        let of_it: Vec<_> = machines.iter().filter(|machine| is_of_it(&machine.path)).collect();
+        if of_it.iter().any(|machine| stands(machine)) {
+            return None;
+        }
+        // If nothing stood for it, it is done when he is.
+        let since = of_it.iter().filter_map(|machine| machine.since_ms).filter(|since| *since > failed).max();
+        return (since.is_some() || over).then(|| Deed::Finish(order.number.clone(), since));
     }
     let waits = open.iter().filter(|order| order.state == "AllowedToStart" && ago(order.created_ms) >= WAY);
     if let Some(order) = waits.min_by_key(|order| (order.failed_ms.is_none(), order.created_ms)) {
@@ -228,6 +234,13 @@ mod tests {
         assert_eq!(check(&[works()], held(), 60), None);
         let done = Deed::Finish("M-1".to_owned(), Some(55_000));
         assert_eq!(check(&[works()], machine("Execute", 55, None), 60), Some(done));
+        // A failure of the line: over when all its stations run, or, where none stood for it, when his work is done.
+        let line = || MaintenanceOrderView { equipment: LINE.to_owned(), ..works() };
+        let finish = |since: Option<i64>| Some(Deed::Finish("M-1".to_owned(), since));
+        assert_eq!(check(&[line()], held(), 160), None);
+        assert_eq!(check(&[line()], machine("Execute", 55, None), 60), finish(Some(55_000)));
+        assert_eq!(check(&[line()], machine("Execute", 2, None), 149), None);
+        assert_eq!(check(&[line()], machine("Execute", 2, None), 150), finish(None));
         let planned = || order(None, "Running", Some(HIM));
         assert_eq!(check(&[planned()], held(), 149), None);
         assert_eq!(check(&[planned()], held(), 150), Some(Deed::Finish("M-1".to_owned(), None)));

@@ -1,5 +1,6 @@
 //! What people do with maintenance orders. Each wish is looked at and written in one turn.
 
+use super::show::part_words;
 use super::{Maintenance, Told, refused};
 use andon_api::ports::maintenance::{
     AlarmWish, DeedWish, MaintenanceOrderView, MaintenancePatch, MaintenanceProblem, MaintenanceWish,
@@ -90,7 +91,7 @@ fn deed_of(wish: &DeedWish) -> Result<Deed, MaintenanceProblem> {
 }
 
 impl Maintenance {
-    fn entry(
+    pub(super) fn entry(
         &self,
         key: Uuid,
         at: Timestamp,
@@ -102,7 +103,7 @@ impl Maintenance {
         Ok(NewMaintenanceEntry { key, at, kind: content.word().to_owned(), content: value, by: by.id })
     }
 
-    fn event(
+    pub(super) fn event(
         &self,
         order: &MaintenanceRow,
         at: Timestamp,
@@ -198,7 +199,8 @@ impl Maintenance {
             NewMaintenanceWish::Alarm(wish) => json(wish)?,
             NewMaintenanceWish::Plan(plan) => json(plan)?,
         };
-        let same = |content: &Content| matches!(content, Content::Made { wish } if *wish == wanted);
+        let same =
+            |content: &Content| matches!(content, Content::Made { wish } | Content::Asked { wish } if *wish == wanted);
         if let Some(there) = self.asked_before(key, None, same).await? {
             return Ok((self.view(&there, by.id).await?, None));
         }
@@ -206,16 +208,32 @@ impl Maintenance {
         let (order, turn) = match wish {
             NewMaintenanceWish::Person(wish) => (self.of_person(*wish, now, &by)?, None),
             NewMaintenanceWish::Alarm(wish) => match self.of_alarm_there(&wish).await? {
-                Ok(there) => return Ok((self.view(&there, by.id).await?, None)),
+                Ok(there) => return self.asked(&there, key, wanted, &by).await,
                 Err(origin) => (MaintenanceRow { origin: Some(origin), ..self.of_alarm(wish, now, &by)? }, None),
             },
             NewMaintenanceWish::Plan(name) => match self.of_plan_asked(&name, now, &by).await? {
                 Ok((order, turn)) => (order, Some(turn)),
-                Err(open) => return Ok((self.view(&open, by.id).await?, None)),
+                Err(open) => return self.asked(&open, key, wanted, &by).await,
             },
         };
         let (stored, told) = self.create(order, turn, key, Content::Made { wish: wanted }, &by, now).await?;
         Ok((self.view(&stored, by.id).await?, told))
+    }
+
+    /// What is asked for is there. That is noted under the key, so that the same request makes no order when it comes again and this one has
+    /// ended. In turn.
+    async fn asked(
+        &self,
+        there: &StoredMaintenance,
+        key: Uuid,
+        wish: String,
+        by: &Principal,
+    ) -> Told<MaintenanceOrderView> {
+        let entry = self.entry(key, self.parts.clock.now(), &Content::Asked { wish }, by)?;
+        match self.parts.store.maintenance_asked(there.order.id, entry).await? {
+            MaintenanceWritten::KeyUsed => Err(key_used(key)),
+            _ => Ok((self.view(there, by.id).await?, None)),
+        }
     }
 
     /// Writes a new order; the node numbers it where it has no number. In turn.
@@ -614,7 +632,7 @@ impl Maintenance {
             return Err(refused(text, "put back at most what was used of this material, lot and serial number"));
         }
         let now = self.parts.clock.now();
-        let detail = format!("{quantity} {} {}{}", part.material, part.lot, part.serial).trim_end().to_owned();
+        let detail = part_words(quantity, &part.material, &part.lot, &part.serial);
         let order = stored.order.clone();
         let write = MaintenanceWrite {
             entry: self.entry(wish.key, now, &content, &by)?,

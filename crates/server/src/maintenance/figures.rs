@@ -3,19 +3,20 @@
 use super::{Maintenance, refused};
 use andon_api::ports::maintenance::{MaintenanceFigureView, MaintenanceFiguresView, MaintenanceProblem, ParetoView};
 use andon_api::ports::mes::Window;
-use andon_mes::element::Element;
 use andon_mes::kpi::{Better, Figure, Figures, Kpi};
 use andon_mes::maintenance::Kind;
-use andon_mes::maintenance::figures::{Failure, count, down, length};
-use andon_mes::sums::Sums;
+use andon_mes::maintenance::figures::{Failure, Span, count, down, length};
+use andon_mes::wear::Wear;
 use andon_model::Timestamp;
-use andon_store::maintenance::{MaintenanceRepository, WorkSpan};
+use andon_store::maintenance::{FailureRow, MaintenanceRepository, WorkSpan};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// The most failures, and the most spans of work, of a window.
 const MOST: u32 = 5_000;
 const MOST_WORK: u32 = 50_000;
+/// The most times in which machines are within failures: what a machine did is read for each.
+const MOST_DOWN: usize = 3_000;
 
 /// The four, and what they are called.
 const FIGURES: [(Kpi, &str, &str); 4] = [
@@ -25,10 +26,6 @@ const FIGURES: [(Kpi, &str, &str); 4] = [
     (Kpi::CorrectiveMaintenanceRatio, "Corrective maintenance ratio", ""),
 ];
 
-fn operating(sums: &Sums) -> i64 {
-    sums.micros(Element::Production) + sums.micros(Element::Setup)
-}
-
 impl Maintenance {
     pub(super) async fn figures_of(
         &self,
@@ -37,24 +34,24 @@ impl Maintenance {
     ) -> Result<MaintenanceFiguresView, MaintenanceProblem> {
         let now = self.parts.clock.now();
         let (from, to) = (window.from, window.to.min(now).max(window.from));
-        let sums = self.parts.mes.sums_below(&path, from, to).await.map_err(MaintenanceProblem::Failed)?;
-        let Some(sums) = sums else {
+        let wear = self.parts.mes.wear_below(&path, from, to).await.map_err(MaintenanceProblem::Failed)?;
+        let Some(wear) = wear else {
             let remedy = "ask for a path at or below which a machine is followed";
             return Err(refused(format!("no machine is followed at or below {path:?}"), remedy));
         };
         let rows = self.parts.store.maintenance_failures(&path, from, to, MOST + 1).await?;
+        let above = self.parts.store.maintenance_failures_at(above(&path), from, to, MOST + 1).await?;
         let work = self.parts.store.maintenance_work(&path, from, to, MOST_WORK + 1).await?;
         let over = |count: usize, most: u32| count > usize::try_from(most).unwrap_or(usize::MAX);
-        if over(rows.len(), MOST) || over(work.len(), MOST_WORK) {
+        if over(rows.len().max(above.len()), MOST) || over(work.len(), MOST_WORK) {
             let text = format!("more than {MOST} failures, or {MOST_WORK} spans of work, are in this window");
             return Err(refused(text, "ask for less time, or for less of the plant"));
         }
-        let failures: Vec<Failure> = rows
-            .into_iter()
-            .map(|row| Failure { path: row.equipment, code: row.code, failed: row.failed, restored: row.restored })
-            .collect();
+        let mut failures: Vec<Failure> = rows.into_iter().map(failure_of).collect();
         let counted = count(&failures, from, to);
-        let operating_us = operating(&sums);
+        let operating_us = wear.operating_us();
+        // A failure of the line is none of the machine's, and the machine is within it.
+        failures.extend(above.into_iter().map(failure_of));
         let failed_us = self.operating_within(&path, &failures, from, to).await?;
         let (corrective_us, preventive_us) = maintained(&work, from, to);
 
@@ -106,15 +103,40 @@ impl Maintenance {
         to: Timestamp,
     ) -> Result<i64, MaintenanceProblem> {
         let mut all: i64 = 0;
-        for unit in self.parts.mes.machines_below(path) {
-            for (begin, end) in down(&unit, failures, from, to) {
-                let (begin, end) = (Timestamp::from_micros(begin), Timestamp::from_micros(end));
-                let sums = self.parts.mes.sums_below(&unit, begin, end).await.map_err(MaintenanceProblem::Failed)?;
-                all = all.saturating_add(sums.as_ref().map_or(0, operating));
-            }
+        for (unit, (begin, end)) in all_down(self.parts.mes.machines_below(path), failures, from, to)? {
+            let (begin, end) = (Timestamp::from_micros(begin), Timestamp::from_micros(end));
+            let wear = self.parts.mes.wear_below(&unit, begin, end).await.map_err(MaintenanceProblem::Failed)?;
+            all = all.saturating_add(wear.as_ref().map_or(0, Wear::operating_us));
         }
         Ok(all)
     }
+}
+
+fn failure_of(row: FailureRow) -> Failure {
+    Failure { path: row.equipment, code: row.code, failed: row.failed, restored: row.restored }
+}
+
+/// What a path stands under, the highest first.
+fn above(path: &str) -> Vec<String> {
+    path.match_indices('/').map(|(at, _)| path[..at].to_owned()).collect()
+}
+
+/// When machines were within failures, at most [`MOST_DOWN`] times.
+pub(super) fn all_down(
+    units: Vec<String>,
+    failures: &[Failure],
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<(String, Span)>, MaintenanceProblem> {
+    let mut all = Vec::new();
+    for unit in units {
+        all.extend(down(&unit, failures, from, to).into_iter().map(|span| (unit.clone(), span)));
+        if all.len() > MOST_DOWN {
+            let text = format!("machines were within failures more than {MOST_DOWN} times in this window");
+            return Err(refused(text, "ask for less time, or for less of the plant"));
+        }
+    }
+    Ok(all)
 }
 
 /// How long somebody worked on corrective orders, and on all others, as far as that lies in the window: each order for itself.

@@ -20,6 +20,7 @@ mod tests;
 
 use crate::looking::look_every;
 use crate::mes::Manufacturing;
+use crate::plant_admin::to_its_event;
 use andon_alarms::AlarmStatus;
 use andon_api::ports::maintenance::{
     DeedWish, Maintain, Maintained, MaintenanceEntryView, MaintenanceFiguresView, MaintenanceOrderView,
@@ -39,8 +40,6 @@ use uuid::Uuid;
 
 /// How often it is looked what is due.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How long the answer waits for the event to be in the records lane.
-const RECORDED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Who tells of alarms.
 pub trait Alarms: Send + Sync + 'static {
@@ -99,11 +98,7 @@ impl Maintenance {
     {
         let own = self.own.upgrade();
         let own = own.ok_or_else(|| MaintenanceProblem::Failed("maintenance has stopped".to_owned()))?;
-        let (view, told) = crate::plant_admin::to_the_end(change(own), MaintenanceProblem::Failed).await?;
-        if let Some(event) = told {
-            self.parts.store.relay_now(event, RECORDED_WITHIN).await?;
-        }
-        Ok((view, told.is_some()))
+        to_its_event(&self.parts.store, change(own), MaintenanceProblem::Failed).await
     }
 }
 

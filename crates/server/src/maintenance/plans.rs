@@ -27,6 +27,8 @@ enum Next {
     Nothing,
     /// It is due, by this, and by this alarm.
     Order(By, Option<Uuid>),
+    /// Likewise, and its order was made before.
+    Due(By, Option<Uuid>),
     /// It was due, and is not.
     Undue,
 }
@@ -72,6 +74,11 @@ impl Maintenance {
         let turn = self.parts.store.maintenance_turn_begin(name, turn.since).await?;
         match self.next(plan, &turn, standing, now).await? {
             Next::Nothing => Ok(()),
+            Next::Due(by, occurrence) => {
+                let mut due = due_of(name, &turn);
+                (due.due, due.occurrence) = (Some((now, by.word().to_owned())), occurrence);
+                Ok(self.parts.store.maintenance_turn_due(due).await?)
+            }
             Next::Undue => Ok(self.parts.store.maintenance_turn_undue(name, turn.turn).await?),
             Next::Order(by, occurrence) => {
                 let mut due = due_of(name, &turn);
@@ -91,19 +98,28 @@ impl Maintenance {
         standing: &Standings,
         now: Timestamp,
     ) -> Result<Next, MaintenanceProblem> {
-        if self.open_order(turn).await?.is_some() {
+        let is_open = match turn.order {
+            Some(order) => self.parts.store.maintenance_is_open(order).await?,
+            None => false,
+        };
+        if is_open && turn.due.is_some() {
             return Ok(Next::Nothing);
         }
+        // While the log of an earlier run is read, less is counted than was.
+        let is_counted_up = !is_counted(plan) || self.parts.mes.times_are_known();
         let (mut used, occurrence) = self.used(plan, turn, standing, now).await?;
         if turn.due.is_none() {
-            let due_by = look(plan, turn.since, &used, None, now).due_by;
-            return Ok(due_by.map_or(Next::Nothing, |by| Next::Order(by, occurrence)));
+            return Ok(match look(plan, turn.since, &used, None, now).due_by {
+                None => Next::Nothing,
+                Some(by) if is_open => Next::Due(by, occurrence),
+                Some(by) => Next::Order(by, occurrence),
+            });
         }
         // It made its order in this turn, which was cancelled. It stays due, unless what made it so is gone: the plan was changed, a count
         // was put right, the alarm is over. Then it can become due again.
         used.alarm = occurrence.is_some();
         let is_due = look(plan, turn.since, &used, None, now).due_by.is_some();
-        Ok(if is_due { Next::Nothing } else { Next::Undue })
+        Ok(if is_due || !is_counted_up { Next::Nothing } else { Next::Undue })
     }
 
     /// The alarms that are not normal, and their occurrences.
@@ -122,7 +138,7 @@ impl Maintenance {
         Ok(self.parts.store.maintenance_by_id(id).await?.filter(|stored| stored.order.open))
     }
 
-    /// What a turn has used, and the occurrence of the plan's alarm, where it stands.
+    /// What a turn has used, as far as it is known, and the occurrence of the plan's alarm, where it stands.
     async fn used(
         &self,
         plan: &MaintenancePlan,
@@ -130,16 +146,17 @@ impl Maintenance {
         standing: &Standings,
         now: Timestamp,
     ) -> Result<(Used, Option<Uuid>), MaintenanceProblem> {
-        let counted = plan.every_cycles.is_some() || plan.every_run_time.is_some();
         let from = turn.since.min(now);
-        let wear = match counted {
+        // Asked before: what is read meanwhile is in what is used, or the answer is no.
+        let times_are_known = self.parts.mes.times_are_known();
+        let wear = match is_counted(plan) {
             true => self.parts.mes.wear_below(&plan.equipment, from, now).await.map_err(MaintenanceProblem::Failed)?,
             false => None,
         };
         let occurrence = plan.condition.as_ref().and_then(|alarm| standing.get(alarm).copied());
         let used = Used {
             produced: wear.map(|wear| wear.produced),
-            operating: wear.map(|wear| wear.operating_us()),
+            operating: wear.filter(|_| times_are_known).map(|wear| wear.operating_us()),
             alarm: occurrence.is_some() && occurrence != turn.occurrence,
         };
         Ok((used, occurrence))
@@ -247,18 +264,23 @@ impl Maintenance {
             Some(id) => self.parts.store.maintenance_by_id(id).await?,
             None => None,
         };
-        let cancelled = match &order {
-            Some(stored) if state_of(&stored.order)? == JobState::Aborted => self.cancelled(stored).await?,
-            _ => None,
+        let (cancelled, unknown_state) = match order.as_ref().map(|stored| (stored, state_of(&stored.order))) {
+            Some((stored, Ok(JobState::Aborted))) => (self.cancelled(stored).await?, None),
+            Some((_, Err(problem))) => (None, Some(problem.to_string())),
+            Some((_, Ok(_))) | None => (None, None),
         };
         let last = match turn.last {
             Some(id) => self.parts.store.maintenance_by_id(id).await?,
             None => None,
         };
-        let unknown = measures.iter().any(|measure| measure.used.is_none());
+        let is_unfollowed = is_counted(plan) && used.produced.is_none();
+        let is_unheard = plan.every_run_time.is_some() && used.operating.is_none();
         let unfollowed =
             || format!("no machine is followed at or below {}: what is counted there is not known", plan.equipment);
-        let warning = unread.or_else(|| unknown.then(unfollowed));
+        let unheard =
+            || "since the node started no machine has spoken: how long machines ran is not known yet".to_owned();
+        let warning =
+            unread.or(unknown_state).or_else(|| is_unfollowed.then(unfollowed)).or_else(|| is_unheard.then(unheard));
         let master = self.parts.mes.master_data();
         let part =
             |part: &andon_mes::master::PlanPart| part_view(&master, &part.material, "", "", part.quantity.millionths());
@@ -311,6 +333,11 @@ impl Maintenance {
 
 fn due_of(name: &str, turn: &PlanTurn) -> TurnDue {
     TurnDue { plan: name.to_owned(), turn: turn.turn, due: None, occurrence: None }
+}
+
+/// Whether what machines did makes it due.
+const fn is_counted(plan: &MaintenancePlan) -> bool {
+    plan.every_cycles.is_some() || plan.every_run_time.is_some()
 }
 
 const fn plan_kind(plan: &MaintenancePlan) -> Kind {

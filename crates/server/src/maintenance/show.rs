@@ -33,6 +33,13 @@ pub(super) fn part_view(master: &MasterData, material: &str, lot: &str, serial: 
     }
 }
 
+/// A part that was used or put back, in words: how much of what, and which.
+pub(super) fn part_words(quantity: Quantity, material: &str, lot: &str, serial: &str) -> String {
+    let which: String =
+        [lot, serial].into_iter().filter(|text| !text.is_empty()).map(|text| format!(" {text}")).collect();
+    format!("{quantity} {material}{which}")
+}
+
 /// A span of work, as far as it has come.
 fn span_of(span: &WorkSpan, now: Timestamp) -> Span {
     (span.from.micros(), span.to.unwrap_or(now.max(span.from)).micros())
@@ -175,11 +182,11 @@ fn entry_view(entry: &MaintenanceEntry) -> MaintenanceEntryView {
         Some(Content::Changed { words, .. }) => (None, Some(words)),
         Some(Content::Deed { reason, .. }) => (reason, None),
         Some(Content::Part { material, lot, serial, quantity_millionths, note }) => {
-            let which = [lot, serial].into_iter().flatten().map(|text| format!(" {text}")).collect::<String>();
-            (note, Some(format!("{} {material}{which}", Quantity::from_millionths(quantity_millionths))))
+            let (lot, serial) = (lot.unwrap_or_default(), serial.unwrap_or_default());
+            (note, Some(part_words(Quantity::from_millionths(quantity_millionths), &material, &lot, &serial)))
         }
         Some(Content::Seen { instruction, revision, .. }) => (None, Some(format!("{instruction} {revision}"))),
-        Some(Content::Made { .. }) | None => (None, None),
+        Some(Content::Made { .. } | Content::Asked { .. }) | None => (None, None),
     };
     MaintenanceEntryView {
         number: entry.number,

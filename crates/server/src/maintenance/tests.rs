@@ -7,11 +7,14 @@ use andon_api::ports::maintenance::{
     AlarmWish, DeedWish, Maintain as _, MaintenanceFiguresView, MaintenanceOrderView, MaintenancePatch,
     MaintenancePlanView, MaintenanceProblem, MaintenanceWish, NewMaintenanceWish, PartWish,
 };
+use andon_mes::maintenance::figures::Failure;
+use andon_mes::maintenance::ledger::Content;
+use andon_mes::quantity::Quantity;
 use andon_model::access::{Principal, PrincipalKind};
 use andon_model::event::AlarmState;
 use andon_model::{EquipmentPath, StatusCode, TagPath, Value};
 use andon_store::PlantRepository as _;
-use andon_store::maintenance::MaintenanceFilter;
+use andon_store::maintenance::{MaintenanceFilter, MaintenanceRepository as _, MaintenanceWrite};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use uuid::Uuid;
@@ -118,8 +121,14 @@ impl Bed {
     }
 
     async fn killed(self) -> Self {
+        let mut again = self.killed_before_it_reads().await;
+        again.floor.go_on().await;
+        again
+    }
+
+    async fn killed_before_it_reads(self) -> Self {
         drop(self.here);
-        let floor = self.floor.killed().await;
+        let floor = self.floor.killed_before_it_reads().await;
         let here = over(&floor, self.board.clone());
         Self { floor, board: self.board, here, keys: self.keys }
     }
@@ -240,6 +249,174 @@ async fn a_plan_by_cycles_is_due_once_per_turn_over_kills_and_a_clock_set_back()
     assert_eq!(bed.of_plan("oil").await.len(), 1);
     bed.past(131, &[("press/good", 230)]).await;
     assert_eq!(bed.of_plan("oil").await, ["1 preventive Ended", "2 preventive AllowedToStart"]);
+}
+
+#[tokio::test]
+async fn after_a_start_the_time_in_which_the_node_was_down_makes_no_plan_due() {
+    let mut bed = Bed::new().await;
+    bed.at(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
+    bed.at(100, &[("press/state", EXECUTE), ("press/good", 60)]).await;
+    let mut bed = bed.killed_before_it_reads().await;
+    bed.floor.clock.set(at(2 * 24 * 60));
+    bed.here.tick().await.expect("looked");
+    assert_eq!(bed.of_plan("hours").await, [""; 0], "nothing is read yet");
+    assert_eq!(bed.of_plan("check").await.len(), 1, "time goes by all the same");
+    bed.floor.go_on().await;
+    bed.here.tick().await.expect("looked");
+    assert_eq!(bed.of_plan("hours").await, [""; 0], "no machine has spoken yet");
+    let plan = bed.plan("hours").await;
+    assert_eq!((plan.state.as_str(), plan.measures[0].used), ("Ok", None), "it is not known to have run all the while");
+    assert!(plan.warning.expect("it says so").contains("no machine has spoken"));
+    let key = bed.key();
+    bed.here.make(NewMaintenanceWish::Plan("hours".to_owned()), key, person(1)).await.expect("made early");
+    bed.at(2 * 24 * 60 + 1, &[("press/state", EXECUTE), ("press/good", 60)]).await;
+    let plan = bed.plan("hours").await;
+    assert_eq!((plan.state.as_str(), plan.measures[0].used, plan.warning), ("Ok", Some(99.0 * 60.0), None));
+    // From then on it counts, and what was counted before is there.
+    for hour in 1..=9 {
+        assert_eq!(bed.plan("hours").await.state, "Ok", "before hour {hour}");
+        bed.at((48 + hour) * 60 + 1, &[("press/state", EXECUTE)]).await;
+    }
+    let plan = bed.plan("hours").await;
+    assert_eq!((plan.state.as_str(), plan.due_by.as_deref()), ("Due", Some("run_time")));
+}
+
+#[tokio::test]
+async fn while_the_log_is_read_after_a_start_a_plan_whose_order_was_cancelled_stays_due() {
+    let mut bed = Bed::new().await;
+    bed.past(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
+    bed.past(30, &[("press/good", 100)]).await;
+    let number = bed.plan("oil").await.order.expect("due").number;
+    bed.act(&number, "cancel", 1).await.expect("cancelled");
+    bed.past(31, &[]).await;
+    let mut bed = bed.killed_before_it_reads().await;
+    bed.here.tick().await.expect("looked");
+    bed.floor.go_on().await;
+    bed.here.tick().await.expect("looked");
+    bed.past(32, &[("press/good", 101)]).await;
+    assert_eq!(bed.plan("oil").await.state, "Due");
+    assert_eq!(bed.of_plan("oil").await, ["1 preventive Aborted"]);
+}
+
+#[tokio::test]
+async fn an_order_that_a_person_made_early_is_due_when_its_plan_is_and_is_not_made_again_when_cancelled() {
+    let mut bed = Bed::new().await;
+    bed.past(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
+    let key = bed.key();
+    let (made, early) = bed.here.make(NewMaintenanceWish::Plan("oil".to_owned()), key, person(1)).await.expect("made");
+    assert!(made);
+    bed.past(30, &[("press/good", 99)]).await;
+    assert_eq!(bed.plan("oil").await.state, "Ok");
+    bed.past(40, &[("press/good", 100)]).await;
+    let plan = bed.plan("oil").await;
+    assert_eq!((plan.state.as_str(), plan.due_by.as_deref()), ("Due", Some("cycles")));
+    let since = plan.due_since_ms.expect("it is due");
+    bed.past(90, &[]).await;
+    assert_eq!(bed.plan("oil").await.due_since_ms, Some(since), "once");
+    bed.past(102, &[]).await;
+    assert_eq!(bed.plan("oil").await.state, "Overdue");
+    bed.act(&early.number, "cancel", 7).await.expect("cancelled");
+    bed.past(103, &[]).await;
+    let plan = bed.plan("oil").await;
+    assert_eq!((plan.state.as_str(), plan.cancelled.map(|order| order.number)), ("Overdue", Some(early.number)));
+    assert_eq!(bed.of_plan("oil").await, ["1 preventive Aborted"]);
+}
+
+#[tokio::test]
+async fn a_request_that_found_its_order_makes_no_other_when_it_comes_again_later() {
+    let mut bed = Bed::new().await;
+    bed.board.0.lock().expect("nobody panicked").push(alarm(6, 9));
+    bed.floor.clock.set(at(10));
+    let wishes: [fn() -> NewMaintenanceWish; 2] = [|| of_alarm(6), || NewMaintenanceWish::Plan("oil".to_owned())];
+    for wish in wishes {
+        let (first, second) = (bed.key(), bed.key());
+        let (made, order) = bed.here.make(wish(), first, person(1)).await.expect("made");
+        let (twice, same) = bed.here.make(wish(), second, person(2)).await.expect("there");
+        assert_eq!((made, twice, &same.number), (true, false, &order.number));
+        bed.act(&order.number, "cancel", 1).await.expect("cancelled");
+        // Its answer was lost, and it comes again.
+        let (again, same) = bed.here.make(wish(), second, person(2)).await.expect("the same");
+        assert_eq!((again, &same.number, same.state.as_str()), (false, &order.number, "Aborted"));
+        let other = bed.here.make(NewMaintenanceWish::Plan("check".to_owned()), second, person(2)).await;
+        assert!(matches!(other, Err(MaintenanceProblem::Conflict { .. })), "{other:?}");
+        let (entries, _) = bed.here.ledger(order.number, None, 100).await.expect("a ledger");
+        let kinds: Vec<_> = entries.iter().map(|entry| entry.kind.as_str()).collect();
+        assert_eq!(kinds, ["made", "asked", "cancel"]);
+    }
+}
+
+#[tokio::test]
+async fn a_plan_whose_order_is_in_a_state_that_nobody_knows_says_so_and_hides_no_other() {
+    let mut bed = Bed::new().await;
+    bed.past(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
+    bed.past(30, &[("press/good", 100)]).await;
+    let number = bed.plan("oil").await.order.expect("due").number;
+    let stored = bed.floor.store.maintenance_order(&number).await.expect("read").expect("an order");
+    let mut order = stored.order;
+    order.state = "Melted".to_owned();
+    let content = Content::Changed { wish: String::new(), words: String::new() };
+    let write = MaintenanceWrite {
+        entry: bed.here.entry(Uuid::from_u128(1), at(31), &content, &person(1)).expect("an entry"),
+        event: bed.here.event(&order, at(31), &content, None, None, &person(1)),
+        order,
+        begins: Vec::new(),
+        ends: Vec::new(),
+        used: None,
+        next_turn: None,
+    };
+    bed.floor.store.maintenance_write(write).await.expect("written");
+    let warning = bed.plan("oil").await.warning.expect("it says so");
+    assert!(warning.contains("Melted"), "{warning}");
+    assert_eq!((bed.plan("check").await.warning, bed.here.plans().await.expect("plans").len()), (None, 4));
+}
+
+#[test]
+fn what_was_used_is_told_with_its_lot_and_its_serial_number() {
+    let words =
+        |lot: &str, serial: &str| super::show::part_words(Quantity::from_f64(2.5).expect("some"), "SEAL", lot, serial);
+    assert_eq!(
+        [words("", ""), words("L1", ""), words("", "S1"), words("L1", "S1")],
+        ["2.5 SEAL", "2.5 SEAL L1", "2.5 SEAL S1", "2.5 SEAL L1 S1"]
+    );
+}
+
+#[test]
+fn machines_that_were_within_too_many_failures_are_refused() {
+    let failure = |minute: i64| Failure {
+        path: "works/line".to_owned(),
+        code: None,
+        failed: at(2 * minute),
+        restored: Some(at(2 * minute + 1)),
+    };
+    let failures: Vec<Failure> = (0..100).map(failure).collect();
+    let all = |units: usize| {
+        let units = (0..units).map(|unit| format!("works/line/{unit}")).collect();
+        super::figures::all_down(units, &failures, at(0), at(1_000))
+    };
+    assert_eq!(all(30).expect("as many as are read").len(), 3_000);
+    assert!(matches!(all(31), Err(MaintenanceProblem::Refused(..))));
+}
+
+#[tokio::test]
+async fn a_machine_that_went_on_in_a_failure_of_its_line_was_within_it() {
+    let mut bed = Bed::new().await;
+    bed.at(1, &[("press/state", EXECUTE), ("oven/state", EXECUTE)]).await;
+    bed.at(30, &[]).await;
+    let line = bed.failure("works/line", 30).await.number;
+    bed.act(&line, "begin", 1).await.expect("begun");
+    bed.at(40, &[]).await;
+    bed.act(&line, "finish", 1).await.expect("finished");
+    bed.at(60, &[]).await;
+    let (line, press, oven) = (
+        bed.figures("works/line", 10, 60).await,
+        bed.figures("works/line/press", 10, 60).await,
+        bed.figures("works/line/oven", 10, 60).await,
+    );
+    assert_eq!((ratio(&line, "mttf"), ratio(&line, "mtbf").0), ((80.0 * 60.0, 1.0, Some(80.0 * 60.0)), 100.0 * 60.0));
+    assert_eq!((ratio(&press, "mttf").0, press.failures, press.open_failures), (40.0 * 60.0, 0, 0));
+    for id in ["mtbf", "mttf"] {
+        assert_eq!(ratio(&line, id).0, ratio(&press, id).0 + ratio(&oven, id).0, "levels add up: {id}");
+    }
 }
 
 #[tokio::test]

@@ -92,6 +92,10 @@ pub struct Manufacturing {
     meters: Arc<Meters>,
     /// Until when what machines said is in the floor, in µs since 1970.
     heard_until: AtomicI64,
+    /// The last frame that earlier runs left.
+    left: Seq,
+    /// See [`Manufacturing::times_are_known`].
+    times_are_known: AtomicBool,
     /// Whether every hour and day has its figures.
     has_all_figures: AtomicBool,
 }
@@ -155,6 +159,8 @@ impl Manufacturing {
             worn: Memory::default(),
             meters,
             heard_until: AtomicI64::new(0),
+            left: durable,
+            times_are_known: AtomicBool::new(false),
             has_all_figures: AtomicBool::new(false),
         }))
     }

@@ -74,6 +74,10 @@ impl Manufacturing {
     /// than what one reading brings ever waits for a store that does not write.
     pub(super) async fn read_once(&self, from: Seq) -> anyhow::Result<Option<Seq>> {
         self.mend().await?;
+        if from > self.left.next() {
+            // A frame of this run is in the floor, and what it says of the time before it is mended.
+            self.times_are_known.store(true, Ordering::Release);
+        }
         // What comes after this is not known to have been read.
         let now = self.clock.now();
         if self.log.durable_seq(Lane::Samples) < from {

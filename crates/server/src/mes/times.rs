@@ -21,6 +21,14 @@ impl Manufacturing {
         Timestamp::from_micros(self.heard_until.load(Ordering::Acquire))
     }
 
+    /// Whether it is known up to now how long machines did something.
+    ///
+    /// After a start it is not, until all is read that earlier runs left and something new has come: only that ends what machines were in
+    /// when the node went down. Before, they seem to have gone on all the while. What they counted is never more than it was.
+    pub(crate) fn times_are_known(&self) -> bool {
+        self.times_are_known.load(Ordering::Acquire)
+    }
+
     /// How a machine spent the time between two moments; `None`: no machine is followed there, or what is kept of it cannot be read.
     pub(crate) async fn times_of(&self, path: &str, from: Timestamp, to: Timestamp) -> Option<Sums> {
         let _turn = self.turn.read().await;

@@ -1,7 +1,7 @@
 //! Where tools stand in their lives: what the shop floor comes to while they were mounted.
 
 use super::Manufacturing;
-use andon_mes::master::Tool;
+use andon_mes::master::{Life, Tool};
 use andon_mes::order::begin::Warning;
 use andon_mes::quantity::Quantity;
 use andon_mes::tool::{Standing, State, Used, stand, words};
@@ -24,6 +24,8 @@ pub(crate) struct ToolStands {
     pub(crate) standing: Standing,
     /// What it did somewhere cannot be told, in words.
     pub(crate) unread: Option<String>,
+    /// No less is used of its life than it seems: see [`Manufacturing::times_are_known`].
+    pub(crate) is_sure: bool,
 }
 
 impl Manufacturing {
@@ -42,7 +44,7 @@ impl Manufacturing {
     }
 
     /// What should be known of the tools at a machine when a job begins there. In turn.
-    pub(super) async fn tools_at_end(&self, machine: &str) -> Vec<Warning> {
+    pub(crate) async fn tools_at_end(&self, machine: &str) -> Vec<Warning> {
         let looked = async {
             let mounted = self.store.tool_mounted(machine).await?;
             let names: Vec<String> = mounted.into_iter().map(|span| span.tool).collect();
@@ -59,7 +61,7 @@ impl Manufacturing {
         let mut warnings = Vec::new();
         for (name, life) in lives {
             let stands = self.tool_stands(name, life).await;
-            if stands.standing.state != State::End {
+            if stands.standing.state != State::End || !stands.is_sure {
                 continue;
             }
             if let Some(life) = stands.tool.as_ref().and_then(|tool| tool.life) {
@@ -72,16 +74,22 @@ impl Manufacturing {
     /// In turn.
     async fn tool_stands(&self, name: String, life: ToolLife) -> ToolStands {
         let tool = self.state().master.tools.get(&name).cloned();
+        let is_by_time = matches!(tool.as_ref().and_then(|tool| tool.life), Some(Life::RunTime(_)));
+        // Asked before: what is read meanwhile is in what is used, or the answer is no.
+        let is_sure = !is_by_time || self.times_are_known();
         let (wear, mut unread) = self.wear_of(&life).await;
         if tool.is_none() {
             unread.get_or_insert("it is not in the documents: its cycles are told for one cavity".to_owned());
         }
         let besides = Used { cycles: Quantity::from_millionths(life.cycles), run_time_us: life.run_time };
+        if !is_sure {
+            unread.get_or_insert("since the node started no machine has spoken: it may have run for less".to_owned());
+        }
         let cavities = tool.as_ref().map_or(NonZeroU32::MIN, |tool| tool.cavities);
         let used = Used::of(&wear, cavities, besides);
         let without = Standing { state: State::NoLife, share: None, reached: None };
         let standing = tool.as_ref().map_or(without, |tool| stand(tool, &used));
-        ToolStands { name, tool, life, used, standing, unread }
+        ToolStands { name, tool, life, used, standing, unread, is_sure }
     }
 
     /// What machines did while a tool was mounted there in its present life, as far as it can be told. In turn.
@@ -108,10 +116,11 @@ impl Manufacturing {
                     }
                 }
                 Ok(None) => {
-                    unread =
-                        Some(format!("what it did on {} is not known: no machine was followed there", span.machine))
+                    unread = Some(
+                        "what it did in one of its mountings is not known: no machine was followed there".to_owned(),
+                    )
                 }
-                Err(error) => unread = Some(format!("what it did on {} cannot be read: {error}", span.machine)),
+                Err(error) => unread = Some(format!("what it did in one of its mountings cannot be read: {error}")),
             }
         }
         (wear, unread)

@@ -7,6 +7,7 @@ mod labour;
 mod logbook;
 
 use crate::mes::Manufacturing;
+use crate::plant_admin::to_its_event;
 use crate::records::complain_of;
 use andon_access::Accounts;
 use andon_alarms::Engine;
@@ -24,8 +25,6 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// How long the answer waits for the event to be in the records lane.
-const RECORDED_WITHIN: Duration = Duration::from_secs(5);
 /// How often it is looked who was to sign off and did not.
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 
@@ -97,11 +96,8 @@ impl Shift {
         F: Future<Output = Done<T>> + Send + 'static,
     {
         let own = self.own.upgrade().ok_or_else(|| NotDone::Failed("the shift has stopped".to_owned()))?;
-        let (view, told) = crate::plant_admin::to_the_end(change(own), NotDone::Failed).await?;
-        if let Some(event) = told {
-            self.parts.store.relay_now(event, RECORDED_WITHIN).await?;
-        }
-        Ok((told.is_some(), view))
+        let (view, now) = to_its_event(&self.parts.store, change(own), NotDone::Failed).await?;
+        Ok((now, view))
     }
 
     /// The shift of a place: by the calendar of the first machine at or below it.

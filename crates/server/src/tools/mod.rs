@@ -10,6 +10,7 @@ mod tests;
 
 use crate::looking::look_every;
 use crate::mes::{Manufacturing, ToolStands};
+use crate::plant_admin::to_its_event;
 use crate::shift::key_of;
 use andon_api::ports::NotDone;
 use andon_api::ports::tools::{ToolAnswer, ToolDetail, ToolFilter, ToolUnitsPage, ToolWish, Tools as Port, ToolsPage};
@@ -28,8 +29,6 @@ use uuid::Uuid;
 
 /// How often it is looked what lives have come to.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// How long the answer waits for the event to be in the records lane.
-const RECORDED_WITHIN: Duration = Duration::from_secs(5);
 /// So many tools are looked at at a time.
 const AT_A_TIME: usize = 100;
 
@@ -76,7 +75,10 @@ impl Tools {
         let names: Vec<String> = with_life.map(|(name, _)| name.clone()).collect();
         for some in names.chunks(AT_A_TIME) {
             for stands in self.parts.mes.tools_stand(some.to_vec()).await? {
-                self.tell(&stands).await?;
+                // What is told is told for good.
+                if stands.is_sure {
+                    self.tell(&stands).await?;
+                }
             }
         }
         Ok(())
@@ -89,10 +91,7 @@ impl Tools {
         let Some(reached) = to_tell(tool, &stands.standing, &told) else { return Ok(()) };
         let now = self.parts.clock.now();
         let level = reached.level.word();
-        // Where it is, or was last, or may be.
-        let spans = &stands.life.spans;
-        let machine = spans.last().map(|span| &span.machine).or_else(|| tool.machines.first());
-        let path = machine.cloned().unwrap_or_default();
+        let path = self.path_of(&stands.name).await?;
         let detail = format!("{} are used", words(life, &stands.used));
         let event = self.event(now, path, &Principal::SYSTEM, (&stands.name, level), None, Some(detail));
         let told = ToolTold {
@@ -131,19 +130,19 @@ impl Tools {
         let own = self.own.upgrade();
         let own = own.ok_or_else(|| NotDone::Failed("what keeps tools has stopped".to_owned()))?;
         let tool = name.clone();
-        let change = async move { own.act_in_turn(tool, wish, reason, key, by).await };
-        let told = crate::plant_admin::to_the_end(change, NotDone::Failed).await?;
-        if let Some(event) = told {
-            self.parts.store.relay_now(event, RECORDED_WITHIN).await?;
-        }
-        Ok((told.is_some(), self.detail(name).await?))
+        let change = async move { own.act_in_turn(tool, wish, reason, key, by).await.map(|event| ((), event)) };
+        let ((), now) = to_its_event(&self.parts.store, change, NotDone::Failed).await?;
+        Ok((now, self.detail(name).await?))
     }
 
     async fn act_in_turn(&self, tool: String, wish: ToolWish, reason: String, key: Uuid, by: Principal) -> Done {
         let _turn = self.turn.lock().await;
         let now = self.parts.clock.now();
-        let content = format!("{wish:?}");
-        let key = key_of(key, &["tool", &by.id.to_string(), &tool, &content, &reason]);
+        let asker = by.id.to_string();
+        let asked = asked(&wish);
+        let mut content = vec!["tool", &asker, &tool, &reason];
+        content.extend(asked.iter().map(String::as_str));
+        let key = key_of(key, &content);
         let (step, path, detail) = self.step(&tool, wish, now).await?;
         let said = (!reason.is_empty()).then(|| reason.clone());
         let event = self.event(now, path, &by, (&tool, step.deed().word()), said, detail);
@@ -176,7 +175,6 @@ impl Tools {
                 if ahead(at) {
                     return Err(not_yet());
                 }
-                let machine = machine.ok_or_else(not_mounted)?;
                 let when = at.map(|at| format!("at {at}"));
                 Ok((ToolStep::Unmount { machine: machine.clone(), at }, machine, when))
             }
@@ -184,9 +182,7 @@ impl Tools {
                 if ahead(Some(from)) || ahead(to) {
                     return Err(not_yet());
                 }
-                let spans = self.parts.store.tool_spans(tool).await?.into_iter();
-                let machine = spans.filter(|known| known.number == span).map(|known| known.machine).next();
-                let machine = machine.ok_or_else(|| NotDone::Unknown("this mounting".to_owned()))?;
+                let machine = self.machine_of(tool, span).await?;
                 let until = to.map_or_else(|| "it lasts".to_owned(), |to| format!("until {to}"));
                 Ok((ToolStep::Correct { span, from, to }, machine, Some(format!("from {from}, {until}"))))
             }
@@ -224,11 +220,35 @@ impl Tools {
         Ok(())
     }
 
+    /// The machine of a mounting.
+    async fn machine_of(&self, tool: &str, span: u64) -> Result<String, NotDone> {
+        let span = self.parts.store.tool_span(tool, span).await?;
+        span.map(|span| span.machine).ok_or_else(|| NotDone::Unknown("this mounting".to_owned()))
+    }
+
     /// Where a tool is, or was last, or may be.
     async fn path_of(&self, tool: &str) -> Result<String, NotDone> {
         let last = self.parts.store.tool_spans(tool).await?.into_iter().next().map(|span| span.machine);
         let may_be = || self.parts.mes.master_data().tools.get(tool).and_then(|tool| tool.machines.first().cloned());
         Ok(last.or_else(may_be).unwrap_or_default())
+    }
+}
+
+/// What is asked, in words and numbers: what a request is known by does not change with the names in this program. Times are µs.
+fn asked(wish: &ToolWish) -> Vec<String> {
+    let time = |at: Option<Timestamp>| at.map_or_else(String::new, |at| at.micros().to_string());
+    match wish {
+        ToolWish::Mount { machine, at, until } => vec!["mount".to_owned(), machine.clone(), time(*at), time(*until)],
+        ToolWish::Unmount { machine, at } => vec!["unmount".to_owned(), machine.clone(), time(*at)],
+        ToolWish::Correct { span, from, to } => {
+            vec!["correct".to_owned(), span.to_string(), time(Some(*from)), time(*to)]
+        }
+        ToolWish::Renew => vec!["renew".to_owned()],
+        ToolWish::Used { cycles, run_time_ms } => {
+            let cycles = cycles.map_or_else(String::new, |cycles| cycles.to_string());
+            let run_time = run_time_ms.map_or_else(String::new, |ms| ms.to_string());
+            vec!["used".to_owned(), cycles, run_time]
+        }
     }
 }
 
@@ -246,13 +266,16 @@ fn written(written: ToolWritten, event: Uuid) -> Done {
             "something else was asked with this key".to_owned(),
             "make a new key for each request, and send it again only with the same request",
         ),
-        ToolWritten::NotMounted => Err(not_mounted()),
+        ToolWritten::NotMounted => {
+            conflict("it is not mounted anywhere".to_owned(), "mount it first; a mounting that is over is put right")
+        }
         ToolWritten::Elsewhere(span) => conflict(
             format!("it is mounted on {} since {}", span.machine, span.from),
             "take it off there first, or put that mounting right",
         ),
+        // Where is not said: who asks may not see that machine.
         ToolWritten::Overlaps(span) => conflict(
-            format!("it was mounted on {} from {} until {}", span.machine, span.from, end_of(&span)),
+            format!("it was mounted from {} until {}", span.from, end_of(&span)),
             "put that mounting right first, or choose other times",
         ),
         ToolWritten::NoSpan => Err(NotDone::Unknown("this mounting".to_owned())),
@@ -267,13 +290,6 @@ fn end_of(span: &ToolSpan) -> String {
     span.to.map_or_else(|| "now".to_owned(), |to| to.to_string())
 }
 
-fn not_mounted() -> NotDone {
-    NotDone::Conflict(
-        "it is not mounted anywhere".to_owned(),
-        "mount it first; a mounting that is over is put right".to_owned(),
-    )
-}
-
 fn not_yet() -> NotDone {
     NotDone::Refused("this is later than now".to_owned(), "say it when it is done".to_owned())
 }
@@ -285,6 +301,10 @@ impl Port for Tools {
 
     fn tool(&self, name: String) -> ToolAnswer<'_, ToolDetail> {
         Box::pin(self.detail(name))
+    }
+
+    fn mounting(&self, name: String, number: u64) -> ToolAnswer<'_, String> {
+        Box::pin(async move { self.machine_of(&name, number).await })
     }
 
     fn act(

@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// So many mountings, renewals and changes are told of a tool.
-const LISTED: usize = 500;
+pub(super) const LISTED: usize = 500;
 /// So many tools are looked at for one page.
 const LOOKED_AT: usize = 500;
 
@@ -65,7 +65,7 @@ impl Tools {
     }
 
     async fn view(&self, stands: ToolStands) -> Result<ToolView, NotDone> {
-        let ToolStands { name, tool, life, used, standing, unread } = stands;
+        let ToolStands { name, tool, life, used, standing, unread, .. } = stands;
         let machines = match &tool {
             Some(tool) => tool.machines.clone(),
             None => self.parts.store.tool_spans(&name).await?.into_iter().take(1).map(|span| span.machine).collect(),

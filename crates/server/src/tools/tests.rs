@@ -9,6 +9,8 @@ use andon_api::ports::tools::{ToolDetail, ToolFilter, ToolWish, Tools as _};
 use andon_bus::ids::new_id;
 use andon_model::access::{Principal, PrincipalKind};
 use andon_model::event::{Event, TraceChange, What};
+use andon_store::logbook::Key;
+use andon_store::tools::{ToolRepository as _, ToolStep, ToolWrite, ToolWritten};
 use andon_store::trace::{
     Change, Disposition, ItemKind, ItemName, ItemRef, NewItem, NewPass, Step, TraceRepository as _,
 };
@@ -78,8 +80,14 @@ impl Bed {
     }
 
     async fn killed(self) -> Self {
+        let mut again = self.killed_before_it_reads().await;
+        again.floor.go_on().await;
+        again
+    }
+
+    async fn killed_before_it_reads(self) -> Self {
         drop(self.here);
-        let floor = self.floor.killed().await;
+        let floor = self.floor.killed_before_it_reads().await;
         Self { here: over(&floor), floor, keys: self.keys }
     }
 
@@ -135,7 +143,7 @@ impl Bed {
     /// Waits until the relay has told all.
     async fn relayed(&self) {
         for pending in self.floor.store.outbox_pending(1_000).await.expect("read") {
-            self.floor.store.relay_now(pending.id, super::RECORDED_WITHIN).await.expect("told");
+            self.floor.store.relay_now(pending.id, crate::plant_admin::TOLD_WITHIN).await.expect("told");
         }
     }
 
@@ -154,7 +162,7 @@ fn mount(machine: &str) -> ToolWish {
 }
 
 fn unmount(machine: &str, minute: Option<i64>) -> ToolWish {
-    ToolWish::Unmount { machine: Some(machine.to_owned()), at: minute.map(at) }
+    ToolWish::Unmount { machine: machine.to_owned(), at: minute.map(at) }
 }
 
 fn told(cycles: f64, minutes: i64, state: &str, told: &[&str]) -> (f64, i64, String, Vec<String>) {
@@ -216,6 +224,75 @@ async fn what_machines_make_while_a_tool_is_mounted_is_used_and_told_once_over_k
 }
 
 #[tokio::test]
+async fn after_a_start_the_time_in_which_the_node_was_down_is_told_of_no_tool() {
+    let mut bed = Bed::new().await;
+    bed.at(1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
+    bed.done("D", mount(PRESS)).await;
+    bed.at(10, &[("press/state", EXECUTE)]).await;
+    let mut bed = bed.killed_before_it_reads().await;
+    bed.floor.clock.set(at(2 * 24 * 60));
+    bed.here.tick().await.expect("looked");
+    bed.floor.go_on().await;
+    bed.here.tick().await.expect("looked");
+    assert_eq!(bed.floor.mes.tools_at_end(PRESS).await.len(), 0, "no job is remarked for it either");
+    assert!(bed.tool("D").await.tool.warning.expect("it says so").contains("no machine has spoken"));
+    bed.at(2 * 24 * 60 + 1, &[("press/state", EXECUTE), ("press/good", 0)]).await;
+    assert_eq!(bed.used("D").await, told(0.0, 9, "ok", &[]));
+    // From then on it counts.
+    bed.at(2 * 24 * 60 + 31, &[("press/state", EXECUTE)]).await;
+    assert_eq!(bed.used("D").await, told(0.0, 39, "warn", &["warn"]));
+}
+
+#[tokio::test]
+async fn what_a_tool_comes_to_is_told_where_it_was_last_also_in_a_life_in_which_it_was_nowhere() {
+    let mut bed = Bed::new().await;
+    bed.at(1, &[]).await;
+    bed.done("M", mount(OVEN)).await;
+    bed.at(2, &[]).await;
+    bed.done("M", unmount(OVEN, None)).await;
+    bed.done("M", ToolWish::Renew).await;
+    bed.done("M", ToolWish::Used { cycles: Some(95.0), run_time_ms: None }).await;
+    bed.at(3, &[]).await;
+    bed.relayed().await;
+    assert_eq!(bed.events().await.last().expect("told"), "works/line/oven M warn 95 of 100 cycles are used");
+}
+
+#[tokio::test]
+async fn a_mounting_is_found_by_its_number_however_many_came_after_it() {
+    let mut bed = Bed::new().await;
+    bed.at(10, &[]).await;
+    let ms = |number: u64| at(0).plus(Duration::from_millis(number));
+    for number in 1..=u64::try_from(super::show::LISTED).expect("a few hundred") + 1 {
+        let (from, to) = (Some(ms(number)), Some(ms(number + 1)));
+        let change = ToolWrite {
+            key: Key { key: Uuid::from_u128(number.into()), content: [1; 32] },
+            tool: "N".to_owned(),
+            step: ToolStep::Mount { machine: PRESS.to_owned(), from, to },
+            at: at(10),
+            by: person().id,
+            reason: String::new(),
+            event: bed.here.event(at(10), PRESS.to_owned(), &person(), ("N", "mount"), None, None),
+        };
+        assert_eq!(bed.floor.store.tool_write(change).await.expect("written"), ToolWritten::Now);
+    }
+    let shown = bed.tool("N").await.spans;
+    assert_eq!((shown.len(), shown.last().map(|span| span.number)), (super::show::LISTED, Some(2)));
+    assert_eq!(bed.here.mounting("N".to_owned(), 1).await.expect("it is there"), PRESS);
+    assert!(matches!(bed.here.mounting("M".to_owned(), 1).await, Err(NotDone::Unknown(_))), "it is another tool's");
+}
+
+#[test]
+fn a_request_is_known_by_its_words_and_numbers() {
+    let check = |wish: ToolWish, words: &[&str]| assert_eq!(super::asked(&wish), words);
+    check(mount(PRESS), &["mount", PRESS, "", ""]);
+    check(unmount(PRESS, Some(0)), &["unmount", PRESS, "1780300800000000"]);
+    check(ToolWish::Correct { span: 3, from: at(0), to: None }, &["correct", "3", "1780300800000000", ""]);
+    check(ToolWish::Renew, &["renew"]);
+    check(ToolWish::Used { cycles: Some(12.5), run_time_ms: None }, &["used", "12.5", ""]);
+    check(ToolWish::Used { cycles: None, run_time_ms: Some(7) }, &["used", "", "7"]);
+}
+
+#[tokio::test]
 async fn run_time_is_what_the_machine_ran_and_what_people_put_right_of_it_counts() {
     let mut bed = Bed::new().await;
     bed.at(1, &[("press/state", EXECUTE)]).await;
@@ -270,7 +347,7 @@ async fn what_cannot_be_is_refused_and_what_is_asked_twice_is_done_once() {
     assert_eq!(refused(bed.act("N", mount("works/line")).await).0, 422, "no machine");
     let ahead = |minute| ToolWish::Mount { machine: PRESS.to_owned(), at: Some(at(minute)), until: None };
     assert_eq!(refused(bed.act("M", ahead(11)).await), (422, "this is later than now".to_owned()));
-    assert_eq!(refused(bed.act("M", ToolWish::Unmount { machine: None, at: None }).await).0, 409);
+    assert_eq!(refused(bed.act("M", unmount(PRESS, None)).await).0, 409);
     let (first, there) = bed.again("M", ahead(5), 1).await.expect("mounted");
     let (second, same) = bed.again("M", ahead(5), 1).await.expect("the same");
     assert_eq!((first, second, &there), (true, false, &same));
@@ -286,6 +363,7 @@ async fn what_cannot_be_is_refused_and_what_is_asked_twice_is_done_once() {
     bed.done("M", unmount(PRESS, Some(8))).await;
     let (status, text) = refused(bed.act("M", ahead(7)).await);
     assert_eq!((status, text.contains("from 2026-06-01T08:05:00")), (409, true), "{text}");
+    assert!(!text.contains("works"), "who asks may not see where: {text}");
     assert!(matches!(bed.here.tool("X".to_owned()).await, Err(NotDone::Unknown(_))));
 }
 

@@ -53,7 +53,7 @@ CREATE TABLE maintenance_ledger (
     state    TEXT COLLATE "C"    NOT NULL, -- what the order was in then
     substate TEXT COLLATE "C",
     by_id    BYTEA    NOT NULL,
-    event    BYTEA    NOT NULL
+    event    BYTEA -- NULL: it was there already, and nothing was done
 );
 CREATE INDEX maintenance_ledger_by_order ON maintenance_ledger (order_id, number);
 CREATE INDEX maintenance_ledger_seen ON maintenance_ledger (order_id, number) WHERE kind = 'seen';

@@ -53,7 +53,7 @@ CREATE TABLE tool_change (
     was_to   BIGINT,
     cycles   BIGINT, -- what the life had used besides, as was said: millionths of a cycle
     run_time BIGINT, -- likewise, microseconds
-    event    BYTEA    NOT NULL
+    event    BYTEA -- NULL: it was so already, and nothing was done
 );
 CREATE INDEX tool_change_by_tool ON tool_change (tool, number);
 CREATE INDEX tool_change_by_span ON tool_change (span, number);

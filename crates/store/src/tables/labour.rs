@@ -4,7 +4,7 @@
 
 use super::logbook::{Known, known, note};
 use super::outbox::enqueue;
-use super::push_below;
+use super::{NEVER, push_below, some_end};
 use crate::error::{StoreError, database};
 use crate::labour::{
     Ended, LabourCorrection, LabourFilter, LabourRepository, LabourSpan, MOST_SPANS, SignOff, SignOn, Signed,
@@ -18,8 +18,6 @@ use andon_model::event::{Event, What};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-/// The end of a span that lasts.
-const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 const SPAN: &str = "SELECT number, person, path, from_at, to_at, ends_by, ended FROM labour_span";
 /// So many spans are asked for at once.
 const ASKED_AT_A_TIME: usize = 500;
@@ -32,7 +30,7 @@ fn span(row: &Row) -> Result<LabourSpan, StoreError> {
         person: row.get("person")?,
         path: row.get("path")?,
         from: row.get("from_at")?,
-        to: (to != NEVER).then_some(to),
+        to: some_end(to),
         ends_by: row.get("ends_by")?,
         ended: ended.and_then(|word| Ended::ALL.into_iter().find(|ended| ended.word() == word)),
     })
@@ -128,7 +126,7 @@ impl LabourRepository for Store {
                 sql("SELECT span, at, by_id, was_from, was_to, reason FROM labour_correction WHERE span IN ");
             query.push_list(spans.iter().copied()).push(" ORDER BY number");
             for (span, at, by, was_from, to, reason) in query.rows(&mut reading.link(), doing).await? {
-                let was_to = Some(to).filter(|to| *to != NEVER);
+                let was_to = some_end(to);
                 all.push(LabourCorrection { span, at, by, was_from, was_to, reason });
             }
         }

@@ -17,7 +17,16 @@ mod trace;
 
 use crate::error::StoreError;
 use crate::sql::Statement;
+use andon_model::Timestamp;
 use andon_model::access::PrincipalKind;
+
+/// The end of what lasts: it comes after every other, so that rows are found by it.
+const NEVER: Timestamp = Timestamp::MAX;
+
+/// An end out of a row; `None`: it lasts.
+fn some_end(end: Timestamp) -> Option<Timestamp> {
+    (end != NEVER).then_some(end)
+}
 
 /// Runs what keeps a processor busy (a large model is seconds of it) beside the threads that everything else runs on.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {

@@ -3,7 +3,7 @@
 //! A change looks first and writes then, in one transaction of the only writer: no two mountings of a tool overlap, whatever the clock does.
 
 use super::outbox::enqueue;
-use super::push_below;
+use super::{NEVER, push_below, some_end};
 use crate::error::{StoreError, database};
 use crate::sql::{Link, Row, Statement, sql, to_i64};
 use crate::store::Store;
@@ -16,16 +16,9 @@ use andon_model::event::Event;
 use async_trait::async_trait;
 use std::collections::HashMap;
 
-/// The end of a mounting that lasts.
-const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 const SPAN: &str = "SELECT number, tool, machine, from_at, to_at, by_id, reason FROM tool_span";
 /// So many tools are asked for at once.
 const ASKED_AT_A_TIME: usize = 500;
-
-/// `None`: it lasts.
-fn ended(to: Timestamp) -> Option<Timestamp> {
-    (to != NEVER).then_some(to)
-}
 
 fn span(row: &Row) -> Result<ToolSpan, StoreError> {
     Ok(ToolSpan {
@@ -33,7 +26,7 @@ fn span(row: &Row) -> Result<ToolSpan, StoreError> {
         tool: row.get("tool")?,
         machine: row.get("machine")?,
         from: row.get("from_at")?,
-        to: ended(row.get("to_at")?),
+        to: some_end(row.get("to_at")?),
         by: row.get("by_id")?,
         reason: row.get("reason")?,
     })
@@ -52,6 +45,10 @@ impl ToolRepository for Store {
     async fn tool_tell(&self, told: ToolTold, event: Event) -> Result<bool, StoreError> {
         self.write(move |mut tx| {
             Box::pin(async move {
+                // It was renewed meanwhile: this is of the life before.
+                if renewals_of(&mut tx, &told.tool).await? != told.renewal {
+                    return Ok(false);
+                }
                 let statement = sql("INSERT INTO tool_told (tool, renewal, level, reached, at, event) \
                      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING");
                 let statement = statement.bind(told.tool).bind(told.renewal).bind(told.level).bind(told.reached);
@@ -88,6 +85,10 @@ impl ToolRepository for Store {
         spans(query, &mut self.reader(doing).await?.link(), doing).await
     }
 
+    async fn tool_span(&self, tool: &str, number: u64) -> Result<Option<ToolSpan>, StoreError> {
+        span_of(&mut self.reader("read where a tool was mounted").await?.link(), tool, number).await
+    }
+
     async fn tool_mounted(&self, machine: &str) -> Result<Vec<ToolSpan>, StoreError> {
         let doing = "read which tools are mounted";
         let mut query = sql(SPAN);
@@ -112,7 +113,7 @@ impl ToolRepository for Store {
     async fn tool_entries(&self, tool: &str) -> Result<Vec<ToolEntry>, StoreError> {
         let doing = "read what was done with a tool";
         let query = sql("SELECT number, kind, at, by_id, reason, span, was_from, was_to, cycles, run_time \
-             FROM tool_change WHERE tool = $1 ORDER BY number DESC LIMIT $2");
+             FROM tool_change WHERE tool = $1 AND event IS NOT NULL ORDER BY number DESC LIMIT $2");
         let query = query.bind(tool).bind(MOST_OF_A_TOOL);
         let rows = query.all(&mut self.reader(doing).await?.link()).await.map_err(database(doing))?;
         rows.iter().map(entry).collect()
@@ -130,7 +131,7 @@ fn entry(row: &Row) -> Result<ToolEntry, StoreError> {
         by: row.get("by_id")?,
         reason: row.get("reason")?,
         span: row.get::<Option<i64>>("span")?.and_then(|number| u64::try_from(number).ok()),
-        was: was.0.map(|from| (from, was.1.and_then(ended))),
+        was: was.0.map(|from| (from, was.1.and_then(some_end))),
         cycles: row.get("cycles")?,
         run_time: row.get("run_time")?,
     })
@@ -158,14 +159,14 @@ async fn lives_of(
     for span in spans(query, view, doing).await? {
         lives.entry(span.tool.clone()).or_default().spans.push(span);
     }
-    let mut query = sql("SELECT tool, renewal, cycles, run_time FROM tool_change WHERE kind = 'used' AND tool IN ");
-    query.push_list(tools.iter().map(String::as_str)).push(" ORDER BY number");
-    for (tool, renewal, cycles, run_time) in query.rows::<(String, u64, Option<i64>, Option<i64>)>(view, doing).await? {
+    let mut query = sql("SELECT tool, cycles, run_time FROM tool_change WHERE kind = 'used' AND tool IN ");
+    query.push_list(tools.iter().map(String::as_str));
+    query.push(" AND renewal = coalesce((SELECT max(renewal) FROM tool_renewal WHERE tool = tool_change.tool), 0)");
+    query.push(" ORDER BY number");
+    for (tool, cycles, run_time) in query.rows::<(String, Option<i64>, Option<i64>)>(view, doing).await? {
         let life = lives.entry(tool).or_default();
-        if renewal == life.renewals {
-            life.cycles = cycles.unwrap_or(life.cycles);
-            life.run_time = run_time.unwrap_or(life.run_time);
-        }
+        life.cycles = cycles.unwrap_or(life.cycles);
+        life.run_time = run_time.unwrap_or(life.run_time);
     }
     let mut query = sql("SELECT tool, renewal, level, reached, at FROM tool_told WHERE tool IN ");
     query.push_list(tools.iter().map(String::as_str)).push(" ORDER BY at, level DESC, reached");
@@ -181,6 +182,8 @@ async fn lives_of(
 /// What a change does to the rows, and what stands in its entry.
 #[derive(Default)]
 struct Done {
+    /// It was so already: the request is noted, so that it does nothing when it comes again, and nothing is told.
+    is_so: bool,
     span: Option<u64>,
     /// What stood in it.
     was: Option<(Timestamp, Timestamp)>,
@@ -205,12 +208,15 @@ async fn write(tx: &mut Link<'_>, change: ToolWrite) -> Result<ToolWritten, Stor
         ToolStep::Used { cycles, run_time } => Ok(Done { cycles: *cycles, run_time: *run_time, ..Done::default() }),
     };
     match done {
-        Ok(done) => note(tx, change, done).await.map(|()| ToolWritten::Now),
+        Ok(done) => {
+            let written = if done.is_so { ToolWritten::Before } else { ToolWritten::Now };
+            note(tx, change, done).await.map(|()| written)
+        }
         Err(refused) => Ok(refused),
     }
 }
 
-/// Writes down what was done, with its event.
+/// Writes down what was asked and done, with its event.
 async fn note(tx: &mut Link<'_>, change: ToolWrite, done: Done) -> Result<(), StoreError> {
     let doing = "note what was done with a tool";
     // A renewal belongs to the life that it ends.
@@ -233,10 +239,10 @@ async fn note(tx: &mut Link<'_>, change: ToolWrite, done: Done) -> Result<(), St
     .bind(done.was.map(|(_, to)| to))
     .bind(done.cycles)
     .bind(done.run_time)
-    .bind(change.event.id)
+    .bind((!done.is_so).then_some(change.event.id))
     .run(tx, doing)
     .await?;
-    enqueue(tx, &change.event).await
+    if done.is_so { Ok(()) } else { enqueue(tx, &change.event).await }
 }
 
 async fn renewals_of(tx: &mut Link<'_>, tool: &str) -> Result<u64, StoreError> {
@@ -249,6 +255,13 @@ async fn last_of(tx: &mut Link<'_>, tool: &str) -> Result<Option<ToolSpan>, Stor
     let mut query = sql(SPAN);
     query.push(" WHERE tool = ").push_bind(tool).push(" ORDER BY to_at DESC, number DESC LIMIT 1");
     Ok(spans(query, tx, "read where a tool is").await?.pop())
+}
+
+/// The tool's mounting of that number.
+async fn span_of(view: &mut Link<'_>, tool: &str, number: u64) -> Result<Option<ToolSpan>, StoreError> {
+    let mut query = sql(SPAN);
+    query.push(" WHERE number = ").push_bind(number).push(" AND tool = ").push_bind(tool);
+    Ok(spans(query, view, "read where a tool was mounted").await?.pop())
 }
 
 /// The first mounting of the tool but `number` that touches a time.
@@ -280,7 +293,7 @@ async fn mount(
             return Ok(Err(ToolWritten::Elsewhere(there.clone())));
         }
         // Where it is already, also since another moment; that is put right by a correction.
-        return Ok(Err(ToolWritten::Before));
+        return Ok(Ok(Done { is_so: true, span: Some(there.number), ..Done::default() }));
     }
     // The clock may have been set back since it was taken off.
     let now = || last.as_ref().and_then(|last| last.to).map_or(change.at, |to| change.at.max(to));
@@ -340,11 +353,7 @@ async fn correct(
     from: Timestamp,
     to: Option<Timestamp>,
 ) -> Result<Outcome, StoreError> {
-    let mut query = sql(SPAN);
-    query.push(" WHERE number = ").push_bind(number).push(" AND tool = ").push_bind(tool);
-    let Some(was) = spans(query, tx, "read where a tool was mounted").await?.pop() else {
-        return Ok(Err(ToolWritten::NoSpan));
-    };
+    let Some(was) = span_of(tx, tool, number).await? else { return Ok(Err(ToolWritten::NoSpan)) };
     let lasts_again = to.is_none() && was.to.is_some();
     let until = to.unwrap_or(NEVER);
     if lasts_again || until <= from {

@@ -117,6 +117,17 @@ async fn an_order_comes_back_as_it_was_made_and_the_same_key_is_done_once(base: 
         ..new(row(4, "x"), 77, None)
     };
     assert!(matches!(store.maintenance_create(taken).await.unwrap(), MaintenanceWritten::Conflict(_)));
+    let found = store.maintenance_asked(id(4), entry(78, 120, "asked")).await.unwrap();
+    assert_eq!(found, MaintenanceWritten::Before(stored.clone()), "it is there, and nothing of it changes");
+    assert_eq!(store.maintenance_asked(id(4), entry(78, 130, "asked")).await.unwrap(), found);
+    assert_eq!(
+        store.maintenance_create(new(row(5, "x"), 78, None)).await.unwrap(),
+        MaintenanceWritten::KeyUsed,
+        "the key is used"
+    );
+    assert!(store.maintenance_asked(id(9), entry(79, 120, "asked")).await.is_err(), "there is none");
+    let entries = store.maintenance_ledger(id(4), None, 9).await.unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.entry.kind.as_str()).collect::<Vec<_>>(), ["made", "asked"]);
     assert_eq!(store.outbox_pending(100).await.unwrap().len(), 1, "what was not done is not told");
 }
 
@@ -209,6 +220,13 @@ async fn one_turn_has_one_order_and_the_next_begins_with_its_end(base: Base) {
     store.maintenance_turn_undue("oil", 1).await.unwrap();
     let [turn] = store.maintenance_turns().await.unwrap().try_into().unwrap();
     assert_eq!((turn.turn, turn.due, turn.order.is_some()), (1, None, true));
+    // It becomes due again while that order is there: once, and in that turn only.
+    for (of, since) in [(2, 60), (1, 70), (1, 80)] {
+        let due = TurnDue { due: Some((at(since), "cycles".into())), occurrence: None, ..due(of) };
+        store.maintenance_turn_due(due).await.unwrap();
+    }
+    let [turn] = store.maintenance_turns().await.unwrap().try_into().unwrap();
+    assert_eq!((turn.due, turn.occurrence), (Some((at(70), "cycles".to_owned())), Some(id(7))));
     let stored = store.maintenance_of("plan/1").await.unwrap().unwrap();
     let finish = MaintenanceWrite { next_turn: Some(at(300)), ..write(&stored, 9, 300, "finish") };
     now(store.maintenance_write(finish.clone()).await.unwrap());
@@ -230,6 +248,7 @@ async fn the_open_order_of_an_alarm_is_found_by_its_name(base: Base) {
     assert_eq!(number("press:high").await, None);
     for (key, order) in [(11, "M-2"), (12, "M-1")] {
         let stored = store.maintenance_order(order).await.unwrap().unwrap();
+        assert!(store.maintenance_is_open(stored.order.id).await.unwrap());
         let over = MaintenanceRow { state: "Ended".into(), open: false, ..stored.order.clone() };
         now(store
             .maintenance_write(MaintenanceWrite { order: over, ..write(&stored, key, 1, "finish") })
@@ -237,6 +256,7 @@ async fn the_open_order_of_an_alarm_is_found_by_its_name(base: Base) {
             .unwrap());
     }
     assert_eq!(number("press:low").await, None);
+    assert!(!store.maintenance_is_open(id(1)).await.unwrap() && !store.maintenance_is_open(id(9)).await.unwrap());
 }
 
 async fn orders_and_failures_are_found_by_branch_state_text_and_time(base: Base) {
@@ -272,5 +292,11 @@ async fn orders_and_failures_are_found_by_branch_state_text_and_time(base: Base)
     assert_eq!(failures("works/a", 151, 200).await, 1);
     assert_eq!(failures("works/a", 0, 100).await, 0, "it failed with the first instant after it");
     assert_eq!(failures("", 0, 200).await, 3, "what was given up is no failure");
+    let at_itself = async |paths: &[&str], from, to| {
+        let paths = paths.iter().map(|&path| path.to_owned()).collect();
+        store.maintenance_failures_at(paths, at(from), at(to), 10).await.unwrap().len()
+    };
+    assert_eq!((at_itself(&["works", "works/a"], 0, 200).await, at_itself(&["works/ab"], 0, 200).await), (1, 0));
+    assert_eq!((at_itself(&["works/a/pump"], 151, 200).await, at_itself(&[], 0, 200).await), (0, 0));
     assert_eq!(found(MaintenanceFilter { states: vec!["Aborted".into()], ..all() }).await.0, "M-3");
 }

@@ -90,7 +90,8 @@ async fn a_tool_is_on_one_machine_at_a_time_and_what_is_asked_twice_is_done_once
     assert!(matches!(somebody_else, ToolWritten::Elsewhere(span) if span.machine == "press"), "it stays there");
     assert_eq!(ask(&store, 6, "M", 20, unmount("press", Some(9))).await, ToolWritten::Unfit);
     assert_eq!(ask(&store, 7, "M", 20, unmount("press", None)).await, ToolWritten::Now);
-    assert_eq!(mounted(store.tool_mounted("").await.unwrap()), ["N"]);
+    assert_eq!(ask(&store, 2, "M", 21, mount("press", None, None)).await, ToolWritten::Before, "it was there then");
+    assert_eq!(mounted(store.tool_mounted("").await.unwrap()), ["N"], "and does nothing later");
     // The clock was set back: it comes where it ended.
     assert_eq!(ask(&store, 8, "M", 15, mount("oven", None, None)).await, ToolWritten::Now);
     assert_eq!(ask(&store, 9, "M", 30, unmount("oven", Some(25))).await, ToolWritten::Now);
@@ -129,6 +130,8 @@ async fn a_mounting_is_put_right_and_what_stood_there_stays(base: Base) {
     let entries = store.tool_entries("M").await.unwrap();
     let kept: Vec<_> = entries.iter().filter_map(|entry| Some((entry.span?, entry.was?))).collect();
     assert_eq!(kept, [(2, (us(30), None)), (1, (us(10), Some(us(20))))]);
+    let machine = async |tool: &str, number| store.tool_span(tool, number).await.unwrap().map(|span| span.machine);
+    assert_eq!((machine("M", 1).await.as_deref(), machine("N", 1).await), (Some("press"), None));
 }
 
 async fn a_renewal_begins_a_life_of_which_nothing_is_used_or_told(base: Base) {
@@ -185,6 +188,11 @@ async fn what_is_told_is_told_once_with_its_event(base: Base) {
     assert!(store.tool_tell(told("warn", 80), event()).await.unwrap(), "another life by the documents");
     assert_eq!(store.outbox_pending(9).await.unwrap().len(), 3);
     assert_eq!(life(&store, "M").await.told.len(), 3);
+    // It was looked at, and renewed before it was told.
+    ask(&store, 1, "M", 30, ToolStep::Renew).await;
+    assert!(!store.tool_tell(told("end", 110), event()).await.unwrap(), "that is of the life before");
+    let of_this_life = ToolTold { renewal: 1, ..told("end", 110) };
+    assert!(store.tool_tell(of_this_life, event()).await.unwrap());
 }
 
 /// What people do: with which tool, where, when (the clock may go back), and what.

@@ -20,7 +20,8 @@ export async function listTools(branch: string, signal?: AbortSignal): Promise<T
 export const getTool = (name: string, signal?: AbortSignal): Promise<ToolDetail> => ask(of(name), { read: toolDetail, signal });
 const deed = (name: string, what: string, body: object, key: string): Promise<ToolDetail> => ask(of(name, `/${what}`), { method: 'POST', body: { key, ...body }, read: toolDetail });
 export const mountTool = (name: string, machine: string, reason: string, key: string): Promise<ToolDetail> => deed(name, 'mount', { machine, ...(reason ? { reason } : {}) }, key);
-export const unmountTool = (name: string, reason: string, key: string): Promise<ToolDetail> => deed(name, 'unmount', reason ? { reason } : {}, key);
+/** From the machine that the person saw it on: if it is elsewhere by now, it stays there. */
+export const unmountTool = (name: string, machine: string, reason: string, key: string): Promise<ToolDetail> => deed(name, 'unmount', { machine, ...(reason ? { reason } : {}) }, key);
 export const renewTool = (name: string, reason: string, key: string): Promise<ToolDetail> => deed(name, 'renew', { reason }, key);
 /** What this life had used that was not counted here; null: that measure stays as it is. */
 export const sayUsed = (name: string, used: { cycles: number | null; runTime: number | null }, reason: string, key: string): Promise<ToolDetail> =>

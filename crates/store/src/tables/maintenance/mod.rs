@@ -6,7 +6,7 @@
 mod read;
 
 use super::outbox::enqueue;
-use super::to_json;
+use super::{NEVER, to_json};
 use crate::error::StoreError;
 use crate::maintenance::{
     FailureRow, MaintenanceEntry, MaintenanceFilter, MaintenancePage, MaintenanceRepository, MaintenanceRow,
@@ -19,9 +19,6 @@ use andon_model::Timestamp;
 use andon_model::event::Event;
 use async_trait::async_trait;
 use uuid::Uuid;
-
-/// The time of what is not over.
-const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
 #[async_trait]
 impl MaintenanceRepository for Store {
@@ -46,6 +43,43 @@ impl MaintenanceRepository for Store {
                 .await?;
                 let missing = StoreError::Missing { what: "turn of a maintenance plan", id: Uuid::nil() };
                 read::turn(&mut tx, &plan).await?.ok_or(missing)
+            })
+        })
+        .await
+    }
+
+    async fn maintenance_asked(
+        &self,
+        order: Uuid,
+        entry: NewMaintenanceEntry,
+    ) -> Result<MaintenanceWritten, StoreError> {
+        self.write(move |mut tx| {
+            Box::pin(async move {
+                if let Some(before) = asked_before(&mut tx, &entry, Some(order)).await? {
+                    return Ok(before);
+                }
+                let there = there(&mut tx, order).await?;
+                note(&mut tx, order, &entry, None).await?;
+                Ok(MaintenanceWritten::Before(there))
+            })
+        })
+        .await
+    }
+
+    async fn maintenance_turn_due(&self, due: TurnDue) -> Result<(), StoreError> {
+        self.write(move |mut tx| {
+            Box::pin(async move {
+                let (since, by) = due.due.unzip();
+                sql("UPDATE maintenance_turn SET due_since = $1, due_by = $2, occurrence = coalesce($3, occurrence) \
+                     WHERE plan = $4 AND turn = $5 AND due_since IS NULL")
+                .bind(since)
+                .bind(by)
+                .bind(due.occurrence)
+                .bind(due.plan)
+                .bind(due.turn)
+                .run(&mut tx, "write the turn of a plan")
+                .await
+                .map(drop)
             })
         })
         .await
@@ -84,6 +118,12 @@ impl MaintenanceRepository for Store {
     async fn maintenance_by_id(&self, id: Uuid) -> Result<Option<StoredMaintenance>, StoreError> {
         let mut reading = self.moment("read a maintenance order").await?;
         read::by_id(&mut reading.link(), id).await
+    }
+
+    async fn maintenance_is_open(&self, id: Uuid) -> Result<bool, StoreError> {
+        let doing = "read whether a maintenance order is open";
+        let query = sql("SELECT is_open FROM maintenance_order WHERE id = $1").bind(id);
+        Ok(query.first(&mut self.reader(doing).await?.link(), doing).await?.unwrap_or(false))
     }
 
     async fn maintenance_of(&self, origin: &str) -> Result<Option<StoredMaintenance>, StoreError> {
@@ -125,6 +165,20 @@ impl MaintenanceRepository for Store {
     ) -> Result<Vec<FailureRow>, StoreError> {
         let mut reading = self.reader("read failures").await?;
         read::failures(&mut reading.link(), branch, from, to, limit).await
+    }
+
+    async fn maintenance_failures_at(
+        &self,
+        paths: Vec<String>,
+        from: Timestamp,
+        to: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<FailureRow>, StoreError> {
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut reading = self.reader("read failures").await?;
+        read::failures_at(&mut reading.link(), &paths, from, to, limit).await
     }
 
     async fn maintenance_work(
@@ -190,6 +244,18 @@ async fn finish(
     entry: &NewMaintenanceEntry,
     event: &Event,
 ) -> Result<MaintenanceWritten, StoreError> {
+    note(tx, order, entry, Some(event.id)).await?;
+    enqueue(tx, event).await?;
+    Ok(MaintenanceWritten::Now(there(tx, order).await?))
+}
+
+/// Writes into the ledger. `event`: what tells of it; `None`: nothing was done.
+async fn note(
+    tx: &mut Link<'_>,
+    order: Uuid,
+    entry: &NewMaintenanceEntry,
+    event: Option<Uuid>,
+) -> Result<(), StoreError> {
     let last: u64 =
         sql("SELECT coalesce(max(number), 0) AS last FROM maintenance_ledger").only(tx, "number an entry").await?;
     let number = last + 1;
@@ -202,12 +268,11 @@ async fn finish(
     .bind(entry.kind.clone())
     .bind(to_json(&entry.content, "ledger of maintenance")?)
     .bind(entry.by)
-    .bind(event.id)
+    .bind(event)
     .bind(order)
     .run(tx, "write into the ledger of maintenance")
-    .await?;
-    enqueue(tx, event).await?;
-    Ok(MaintenanceWritten::Now(there(tx, order).await?))
+    .await
+    .map(drop)
 }
 
 /// Notes the order of a plan's turn; `false`: the plan is in another.

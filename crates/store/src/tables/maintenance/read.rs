@@ -1,7 +1,6 @@
 //! Maintenance out of its rows.
 
-use super::super::{pattern, push_below};
-use super::NEVER;
+use super::super::{pattern, push_below, some_end};
 use crate::error::{StoreError, database};
 use crate::maintenance::{
     FailureRow, MOST_ENTRIES, MOST_ORDERS, MaintenanceEntry, MaintenanceFilter, MaintenancePage, MaintenanceRow,
@@ -150,13 +149,35 @@ pub(super) async fn failures(
     to: Timestamp,
     limit: u32,
 ) -> Result<Vec<FailureRow>, StoreError> {
-    let mut query = sql("SELECT equipment, code, failed, restored FROM maintenance_order \
-         WHERE failed IS NOT NULL AND state <> 'Aborted' AND restored >= ");
-    query.push_bind(from).push(" AND failed < ").push_bind(to);
+    let mut query = failures_between(from, to);
     if !branch.is_empty() {
         query.push(" AND ");
         push_below(&mut query, "equipment", &[branch.to_owned()]);
     }
+    failures_of(query, tx, limit).await
+}
+
+/// Failures of this equipment itself.
+pub(super) async fn failures_at(
+    tx: &mut Link<'_>,
+    paths: &[String],
+    from: Timestamp,
+    to: Timestamp,
+    limit: u32,
+) -> Result<Vec<FailureRow>, StoreError> {
+    let mut query = failures_between(from, to);
+    query.push(" AND equipment IN ").push_list(paths.iter().map(String::as_str));
+    failures_of(query, tx, limit).await
+}
+
+fn failures_between(from: Timestamp, to: Timestamp) -> Statement {
+    let mut query = sql("SELECT equipment, code, failed, restored FROM maintenance_order \
+         WHERE failed IS NOT NULL AND state <> 'Aborted' AND restored >= ");
+    query.push_bind(from).push(" AND failed < ").push_bind(to);
+    query
+}
+
+async fn failures_of(mut query: Statement, tx: &mut Link<'_>, limit: u32) -> Result<Vec<FailureRow>, StoreError> {
     query.push(" ORDER BY restored, id LIMIT ").push_bind(limit);
     let rows: Vec<(String, Option<String>, Timestamp, Timestamp)> = query.rows(tx, "read failures").await?;
     let failure = |(equipment, code, failed, end)| FailureRow { equipment, code, failed, restored: some_end(end) };
@@ -188,11 +209,6 @@ pub(super) async fn turn(tx: &mut Link<'_>, plan: &str) -> Result<Option<PlanTur
 pub(super) async fn turns(tx: &mut Link<'_>) -> Result<Vec<PlanTurn>, StoreError> {
     let rows = sql("SELECT * FROM maintenance_turn ORDER BY plan").all(tx).await;
     rows.map_err(database("read the turns of plans"))?.iter().map(turn_row).collect()
-}
-
-/// The end of something; the last of times: it is not over.
-fn some_end(end: Timestamp) -> Option<Timestamp> {
-    (end != NEVER).then_some(end)
 }
 
 fn number(row: &Row, column: &str) -> Result<Option<u64>, StoreError> {
