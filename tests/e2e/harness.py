@@ -24,6 +24,7 @@ import unittest
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -459,3 +460,32 @@ class Case(unittest.TestCase):
         folder = Path(tempfile.mkdtemp(prefix="andon-e2e-"))
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         return folder
+
+
+class MesCase(Case):
+    """A case about manufacturing: `here` is the node that is asked."""
+
+    base = "/api/mes/"
+    here: Node
+
+    def ask(self, method: str, path: str, body=None, who: str | None = None):
+        """`who` is somebody's cookie; if missing, the administrator asks."""
+        return self.here.request(method, self.base + path, body, **({"token": None, "cookie": who} if who else {}))
+
+    def ok(self, method: str, path: str, body=None, who: str | None = None, status: int = 200):
+        answer = self.ask(method, path, body, who)
+        self.assertEqual(answer.status, status, answer)
+        return answer.json if answer.body else None
+
+    def refused(self, status: int, method: str, path: str, body=None, who: str | None = None):
+        return self.ok(method, path, body, who, status)
+
+    def again(self) -> None:
+        """The power goes and comes back."""
+        self.here.kill()
+        self.here.start()
+
+
+def key() -> str:
+    """By which a request is known when it comes again."""
+    return str(uuid.uuid4())

@@ -1,8 +1,7 @@
 """Maintenance over HTTP: a failure reported, worked on by two people, killed in between, finished; a plan that makes its order once."""
 
-import uuid
 
-from harness import Case, now_ms, wait_until
+from harness import MesCase, key, now_ms, wait_until
 
 PRESS = "works/line1/press"
 PLANT = f"""
@@ -40,14 +39,11 @@ skills = ["Hydraulics"]
 instructions = ["WI-9"]
 parts = [{{ material = "SEAL", quantity = 2 }}]
 """
-HERE = "/api/mes/maintenance"
 
 
-def key() -> str:
-    return str(uuid.uuid4())
+class Maintenance(MesCase):
+    base = "/api/mes/maintenance"
 
-
-class Maintenance(Case):
     def setUp(self):
         super().setUp()
         self.here = self.node()
@@ -56,14 +52,6 @@ class Maintenance(Case):
         self.otto = self.here.make_user("otto", "operator", "works/line1")
         self.nina = self.here.make_user("nina", "viewer", "works/line2")
         self.people = {user["name"]: user["id"] for user in self.here.get("/api/users").json["users"]}
-
-    def ask(self, method, path, body=None, who=None):
-        return self.here.request(method, HERE + path, body, **({"token": None, "cookie": who} if who else {}))
-
-    def ok(self, method, path, body=None, who=None, status=200):
-        answer = self.ask(method, path, body, who)
-        self.assertEqual(answer.status, status, answer)
-        return answer.json if answer.body else None
 
     def act(self, number, what, who=None, status=200, **more):
         version = self.ok("GET", f"/orders/{number}")["version"]

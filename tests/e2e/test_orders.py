@@ -1,9 +1,8 @@
 """Work orders: made, released, begun, counted by machine and people, killed in between, ended; two people, and nothing lost or doubled."""
 
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import MILL, OVEN, PRESS, TWO_LINES, Case, now_ms, wait_until
+from harness import MILL, OVEN, PRESS, TWO_LINES, MesCase, key, now_ms, wait_until
 
 PLANT = f"""
 {TWO_LINES}tag = [{{ path = "{PRESS}/state", type = "int64" }}, {{ path = "{PRESS}/good", type = "int64" }}, {{ path = "{OVEN}/state", type = "int64" }}]
@@ -40,11 +39,9 @@ name = "STEEL"
 """
 
 
-def key() -> str:
-    return str(uuid.uuid4())
+class Orders(MesCase):
+    base = ""
 
-
-class Orders(Case):
     def setUp(self):
         super().setUp()
         self.here = self.node()
@@ -52,14 +49,6 @@ class Orders(Case):
         self.olga = self.here.make_user("olga", "operator", "works/line1")
         self.otto = self.here.make_user("otto", "operator", "works/line1")
         self.people = {user["name"]: user["id"] for user in self.here.get("/api/users").json["users"]}
-
-    def ask(self, method, path, body=None, who=None):
-        return self.here.request(method, path, body, **({"token": None, "cookie": who} if who else {}))
-
-    def ok(self, method, path, body=None, who=None, status=200):
-        answer = self.ask(method, path, body, who)
-        self.assertEqual(answer.status, status, answer)
-        return answer.json if answer.body else None
 
     def job(self, number):
         return next(job for job in self.ok("GET", f"/api/mes/orders/{number.split('/')[0]}")["jobs"] if job["number"] == number)

@@ -1,9 +1,8 @@
 """The shift: what is written down and handed over between two people, who is signed on where, over kills and lost answers; and who sees whom."""
 
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import Case, now_ms, wait_until
+from harness import MesCase, key, now_ms, wait_until
 
 LINE, PRESS, OVEN, MILL = "works/line1", "works/line1/press", "works/line1/oven", "works/line2/mill"
 # Two shifts of a day without a gap, so that it is always one of them.
@@ -44,11 +43,7 @@ operation = [{{ name = "10", title = "Press", equipment = ["{PRESS}"], run_time 
 HOUR_MS = 3_600_000
 
 
-def key() -> str:
-    return str(uuid.uuid4())
-
-
-class Shift(Case):
+class Shift(MesCase):
     def setUp(self):
         super().setUp()
         self.here = self.node()
@@ -56,24 +51,6 @@ class Shift(Case):
         self.mara = self.here.make_user("mara", "operator", "works/line1")
         self.jonas = self.here.make_user("jonas", "operator", "works/line1")
         self.people = {user["name"]: user["id"] for user in self.here.get("/api/users").json["users"]}
-
-    def ask(self, method, path, body=None, who=None):
-        return self.here.request(method, f"/api/mes/{path}", body, **({"token": None, "cookie": who} if who else {}))
-
-    def ok(self, method, path, body=None, who=None, status=200):
-        answer = self.ask(method, path, body, who)
-        self.assertEqual(answer.status, status, answer)
-        return answer.json if answer.body else None
-
-    def refused(self, status, method, path, body=None, who=None):
-        answer = self.ask(method, path, body, who)
-        self.assertEqual(answer.status, status, answer)
-        return answer.json
-
-    def again(self):
-        """The power goes and comes back."""
-        self.here.kill()
-        self.here.start()
 
     def entry(self, text, **more):
         return {"key": key(), "path": LINE, "kind": "note", "text": text, **more}

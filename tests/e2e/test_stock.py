@@ -8,7 +8,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
-from harness import Case, now_ms, wait_until
+from harness import MesCase, key, now_ms, wait_until
 from mqtt import Client
 
 LINE = "works/line"
@@ -48,33 +48,11 @@ operation = [{{ name = "10", equipment = ["{LINE}/mount"], run_time = "1 s" }}]
 SSCC, GRAI = "340123450000000017", "04012345000085PAL-7"
 
 
-def key() -> str:
-    return str(uuid.uuid4())
-
-
-class Stock(Case):
+class Stock(MesCase):
     def setUp(self):
         super().setUp()
         self.here = self.node()
         self.here.apply(PLANT)
-
-    def again(self):
-        """The power goes and comes back."""
-        self.here.kill()
-        self.here.start()
-
-    def ask(self, method, path, body=None, who=None):
-        return self.here.request(method, f"/api/mes/{path}", body, **({"token": None, "cookie": who} if who else {}))
-
-    def ok(self, method, path, body=None, who=None):
-        answer = self.ask(method, path, body, who)
-        self.assertEqual(answer.status, 200, answer)
-        return answer.json
-
-    def refused(self, status, method, path, body=None, who=None):
-        answer = self.ask(method, path, body, who)
-        self.assertEqual(answer.status, status, answer)
-        return answer.json
 
     def receive(self, number, quantity, place="store", **more):
         return self.ok("POST", "lots", {"key": key(), "material": "VALVE", "number": number, "quantity": quantity, "place": place, **more})["id"]

@@ -1,9 +1,8 @@
 """Tools: a mould is mounted, wears by what its machine counts, is told of once over kills, renewed; who may; and which units it made."""
 
 import urllib.parse
-import uuid
 
-from harness import Case, now_ms, wait_until
+from harness import MesCase, key, now_ms, wait_until
 
 LINE, PRESS, OVEN, MILL = "works/line1", "works/line1/press", "works/line1/oven", "works/line2/mill"
 PLANT = f"""
@@ -54,11 +53,7 @@ MOULD = urllib.parse.quote("M/17", safe="")
 SOON = 75  # It is looked once a minute.
 
 
-def key() -> str:
-    return str(uuid.uuid4())
-
-
-class Tools(Case):
+class Tools(MesCase):
     def setUp(self):
         super().setUp()
         self.here = self.node()
@@ -66,24 +61,6 @@ class Tools(Case):
         self.olga = self.here.make_user("olga", "operator", LINE)
         self.emil = self.here.make_user("emil", "engineer", LINE)
         self.nina = self.here.make_user("nina", "operator", "works/line2")
-
-    def ask(self, method, path, body=None, who=None):
-        return self.here.request(method, f"/api/mes/{path}", body, **({"token": None, "cookie": who} if who else {}))
-
-    def ok(self, method, path, body=None, who=None, status=200):
-        answer = self.ask(method, path, body, who)
-        self.assertEqual(answer.status, status, answer)
-        return answer.json if answer.body else None
-
-    def refused(self, status, method, path, body=None, who=None):
-        answer = self.ask(method, path, body, who)
-        self.assertEqual(answer.status, status, answer)
-        return answer.json
-
-    def again(self):
-        """The power goes and comes back."""
-        self.here.kill()
-        self.here.start()
 
     def say(self, **readings):
         body = [{"path": f"{PRESS}/{tag}", "value": value, "ts": now_ms()} for tag, value in readings.items()]
