@@ -29,6 +29,16 @@ pub struct Drawn {
     pub is_known: bool,
 }
 
+impl Drawn {
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.amount += other.amount;
+        self.is_known &= other.is_known;
+        self
+    }
+}
+
 impl Trail {
     /// Whether nothing is remembered.
     #[must_use]

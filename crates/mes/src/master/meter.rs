@@ -73,7 +73,11 @@ pub(super) fn read(table: &mut Table<'_, '_>, name: &str, index: &Index<'_>) -> 
     let end = rolls_over_at.filter(|_| reads == Reads::Energy).map(|end| end * factor);
     if let Some(end) = end.filter(|end| !(LEAST..=SHOWN_MAX).contains(end)) {
         let message = format!("the register would end at {end} kWh, and it can only at {LEAST} to {SHOWN_MAX} kWh");
-        table.found("rolls_over_at", message, "write the first number that the register cannot show, in the tag's unit");
+        table.found(
+            "rolls_over_at",
+            message,
+            "write the first number that the register cannot show, in the tag's unit",
+        );
     }
     let rule = MeterRule { reads, factor, rolls_over_at, most_kw };
     Some(MeterPoint { title, at: at?, tag: tag.path.clone(), carrier, rule })
