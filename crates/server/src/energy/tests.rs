@@ -436,9 +436,17 @@ async fn what_was_not_heard_is_not_told_as_nothing() {
         let kpi = kpis.into_iter().find(|kpi| kpi.id == "comprehensive_energy_consumption").expect("there");
         (kpi.numerator, kpi.denominator)
     };
-    assert_eq!(kpi(&here, "works/line/press").await, (None, Some(14.0)));
+    assert_eq!(kpi(&here, "works/line/press").await, (None, None));
     assert_eq!(here.energy("works/line/press", 0, 15, EnergyStep::Hour).await.kwh_per_item, None);
     assert_eq!(kpi(&here, "works/line").await, (Some(0.5), Some(14.0)));
+    let why = async |path: &str| {
+        let id = "comprehensive_energy_consumption".to_owned();
+        let why = here.bed.mes.why(path.to_owned(), id, window(0, 15)).await.expect("why");
+        why.terms.into_iter().find(|term| term.symbol == "E").expect("E")
+    };
+    let (press, line) = (why("works/line/press").await, why("works/line").await);
+    assert_eq!((press.value, press.rows.len()), (None, 0));
+    assert_eq!((line.value, line.rows.len()), (Some(0.5), 1), "only of the meter that was heard");
 }
 
 #[tokio::test]

@@ -377,18 +377,19 @@ impl Manufacturing {
         Ok(all)
     }
 
-    /// The meters behind the energy of a node, as the rows of a KPI's term; and how many there are.
+    /// The meters behind the energy of a node that were heard, as the rows of a KPI's term; and how many there are.
     pub(super) async fn energy_rows(&self, path: &str, window: Window) -> Result<(Vec<RowView>, usize), MesProblem> {
         let mut rows = Vec::new();
         for carrier in carriers_at(&self.meters.followed(), path) {
             let amounts = self.amounts(&carrier.numbers(), window).await?;
             for meter in &carrier.meters {
+                let Some(amount) = amounts.get(&meter.number).filter(|amount| amount.metered_us > 0) else { continue };
                 rows.push(RowView {
                     unit: meter.point.at.clone(),
                     from_ms: window.from.millis(),
                     to_ms: window.to.millis(),
                     what: format!("meter {}: {}", meter.name, carrier.name),
-                    amount: amounts.get(&meter.number).map_or(0.0, |amount| kwh(amount.energy)),
+                    amount: kwh(amount.energy),
                 });
             }
         }

@@ -699,8 +699,8 @@ async fn metered() -> Here {
     here
 }
 
-/// Four units are tested, one a minute, while the station draws a kWh in the first of these minutes and nothing after it; each certificate is made
-/// before the next unit is tested. What they tell.
+/// Four units are tested, one a minute, while the station draws a kWh in the first of these minutes and nothing after it; certificates are
+/// made as they become due. What they tell.
 async fn one_a_minute(read_every: i32) -> Vec<Told> {
     let mut here = metered().await;
     let meters = here.bed.mes.meters().clone();
