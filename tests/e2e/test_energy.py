@@ -73,5 +73,9 @@ class Energy(Case):
         nina = self.here.make_user("nina", "viewer", "works/line2")
         self.assertEqual(self.energy(token=None, cookie=nina).status, 404)
         self.assertEqual(self.energy(token=None).status, 401)
+        peaks = "/api/mes/energy/peaks?month=2026-06&path="
+        self.assertEqual(self.here.request("GET", peaks + PRESS, token=None, cookie=nina).status, 404)
+        self.assertEqual(self.here.request("GET", peaks + "works/line2", token=None, cookie=nina).status, 200)
+        self.assertEqual(self.here.request("GET", peaks + PRESS, token=None).status, 401)
         self.assertEqual(self.here.request("GET", "/api/mes/energy/peaks?path=works&month=2026").status, 400)
         self.assertEqual(self.here.request("GET", "/api/mes/energy/peaks?path=works&month=2026-06").status, 200)

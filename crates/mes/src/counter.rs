@@ -65,6 +65,12 @@ impl Counter {
         Self { last: Some(value) }
     }
 
+    /// What it showed last.
+    #[must_use]
+    pub const fn last(&self) -> Option<f64> {
+        self.last
+    }
+
     /// Takes up a reading.
     pub fn read(&mut self, rule: CounterRule, value: f64) -> Counted {
         if !value.is_finite() || value < 0.0 {

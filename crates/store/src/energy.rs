@@ -37,6 +37,19 @@ pub struct StoredQuarter {
     pub metered_us: i64,
 }
 
+/// What quarter hours of a meter add up to. Energy in millionths of a kWh, spans in µs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoredSum {
+    /// The meter's number.
+    pub meter: u32,
+    /// All of its energy.
+    pub energy: i64,
+    /// How much of that is estimated.
+    pub estimated: i64,
+    /// For how long the meter was heard.
+    pub metered_us: i64,
+}
+
 /// What is kept together: all of it or nothing. Each row stands in the place of what was there, so that keeping it twice changes nothing.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct EnergyKeep {
@@ -53,17 +66,10 @@ pub struct EnergyKeep {
 pub trait EnergyRepository: Send + Sync + 'static {
     /// The meters of these names, in their order; one that has no number gets the next.
     async fn energy_meters(&self, names: Vec<String>) -> Result<Vec<StoredMeter>, StoreError>;
-    /// Quarter hours of meters, from one to before another, in the order of quarter hours and meters; at most `limit`.
-    async fn energy_quarters(
-        &self,
-        meters: &[u32],
-        from: i64,
-        to: i64,
-        limit: u32,
-    ) -> Result<Vec<StoredQuarter>, StoreError>;
-    /// What quarter hours of each meter add up to, from one to before another; a meter without any is left out. `quarter` is the first, and spans
-    /// but for `metered_us` are 0.
-    async fn energy_sums(&self, meters: &[u32], from: i64, to: i64) -> Result<Vec<StoredQuarter>, StoreError>;
+    /// Quarter hours of meters, from one to before another, in the order of quarter hours and meters.
+    async fn energy_quarters(&self, meters: &[u32], from: i64, to: i64) -> Result<Vec<StoredQuarter>, StoreError>;
+    /// What quarter hours of each meter add up to, from one to before another, in the order of meters; a meter without any is left out.
+    async fn energy_sums(&self, meters: &[u32], from: i64, to: i64) -> Result<Vec<StoredSum>, StoreError>;
     /// Keeps all of it, or nothing.
     async fn energy_keep(&self, keep: EnergyKeep) -> Result<(), StoreError>;
 }

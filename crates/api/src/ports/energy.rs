@@ -139,7 +139,7 @@ pub struct EnergyView {
     pub carriers: Vec<CarrierView>,
     /// What was produced (PQ); `null`: no machine is followed there.
     pub produced: Option<f64>,
-    /// kWh per item; `null`: nothing was made, or nothing is metered.
+    /// kWh per item; `null`: nothing was made, or no meter was heard.
     pub kwh_per_item: Option<f64>,
     /// Machines at or below the path whose energy is in none of these numbers.
     pub unmetered: Vec<String>,

@@ -212,8 +212,8 @@ pub struct Energy {
     pub quantity: Decimal,
     /// The unit of the quantity.
     pub unit: Unit,
-    /// How it is known: `metered` at the machines between beginning and end of each pass, quarter hours by their share; `estimated` where a
-    /// part of that is. Certificates of earlier versions have none.
+    /// How it is known: `metered` at the machines between beginning and end of each stay; `estimated` where a part of it is a share of what was
+    /// counted over a longer time. `None`: whoever issued it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<Id>,
 }

@@ -41,7 +41,8 @@ use json::Json;
 
 /// What kind of file it is.
 pub const FORMAT: &str = "andon-birth-certificate";
-/// The version of the format. A new member or another meaning is a new version.
+/// The version of the format. Once Andon was released, a new member or another meaning is a new version. Until then it stays 1, for no reader
+/// outside of this program's own builds knows an earlier form of it.
 pub const VERSION: i64 = 1;
 /// How it is signed.
 pub const ALGORITHM: &str = "Ed25519";

@@ -556,7 +556,8 @@ fn the_largest_certificate_fits_the_file_and_one_more_entry_is_refused() {
         vec![Document { name: long_name, revision: long_id.clone(), sha256: Hex([1; 32]) }; DOCUMENTS_MAX];
     content.roles = vec![Role { role: long_id.clone(), person: Uuid::max() }; ROLES_MAX];
     content.states = vec![StateTimes::new(deep, a, b, &times).unwrap(); DOCUMENTS_MAX];
-    content.energy = vec![Energy { carrier: long_id, quantity: large, unit: long_unit, basis: None }; ROLES_MAX];
+    let basis = Some(long_id.clone());
+    content.energy = vec![Energy { carrier: long_id, quantity: large, unit: long_unit, basis }; ROLES_MAX];
     let file = signed(content.clone());
     assert!(file.len() < FILE_MAX * 2 / 3, "{}", file.len());
     assert_eq!(judge(&file).unwrap().content(), &content);

@@ -4,9 +4,13 @@
 //! evenly over the time between them; where they are further apart than a quarter hour, that is an estimate, and so is what a counter shows
 //! after it was reset. A power holds until the next reading, at the longest a quarter hour; after that nothing is known.
 //!
+//! A counter that goes back was reset, if it goes on from there. Until it does, the reading is left out: a device that starts shows 0 for a moment,
+//! and what it shows after that is no consumption. One that goes back by less than half is taken to waver: the higher reading stays.
+//!
 //! Time only goes forward: a reading that is not later than the last one is left out. Of a counter nothing is lost by that, for the next reading
 //! counts on from the same; only where in time it belongs is known less well.
 
+use super::window::Amount;
 use super::{QUARTER_US, begin_of, quarter_of};
 use crate::counter::{Counted, Counter, CounterRule};
 use crate::quantity::Quantity;
@@ -16,7 +20,9 @@ use std::time::Duration;
 /// An increment is spread over at most this time before its reading, in µs: 32 days.
 pub const LONGEST_US: i64 = 32 * 96 * QUARTER_US;
 /// A counter shows at most so many kWh: up to there, a difference of two numbers is right to a millionth.
-const SHOWN_MAX: f64 = 1e9;
+pub const SHOWN_MAX: f64 = 1e9;
+/// After so long behind its higher reading, in µs, a counter goes on from where it is: a day.
+const BEHIND_US: i64 = 96 * QUARTER_US;
 /// mW·µs in a millionth of a kWh.
 const MW_US: i128 = 3_600_000_000;
 
@@ -78,19 +84,25 @@ pub struct Meter {
     goes_on: bool,
     /// What its counter showed, in kWh.
     counter: Counter,
+    /// What it showed when it went back, until it goes on from there or is above its last reading again.
+    low: Option<f64>,
     /// What power it said, in mW; what it has drawn and what is not yet a whole mWh, in mW·µs.
     power: i64,
     rest: i64,
     /// The quarter hour that is not over.
     number: i64,
     open: Quarter,
+    /// All that was ever counted.
+    counted: Amount,
 }
 
 /// What is odd in a reading of a counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Oddity {
-    /// It went back; what it shows was counted since.
+    /// It went back and goes on from there; what it shows was counted since.
     Reset,
+    /// It went back by less than half, which no reset does; nothing is counted until it shows more than before, at the longest a day.
+    WentBack,
     /// It went up by more than can have been drawn; nothing was counted. So much, in kWh.
     NotBelieved(Quantity),
     /// It shows what no counter shows; the reading was left out.
@@ -104,6 +116,12 @@ impl Meter {
         self.last_us
     }
 
+    /// All that was ever counted of it.
+    #[must_use]
+    pub const fn counted(&self) -> Amount {
+        self.counted
+    }
+
     /// Another device, or another way to read it: its next reading is a first one. What was counted stays.
     pub const fn exchanged(&mut self) {
         self.goes_on = false;
@@ -115,7 +133,7 @@ impl Meter {
             return None;
         }
         if !self.goes_on {
-            (self.counter, self.power, self.rest) = (Counter::default(), 0, 0);
+            (self.counter, self.low, self.power, self.rest) = (Counter::default(), None, 0, 0);
         }
         match rule.reads {
             Reads::Energy => self.count(rule, at_us, value, keep),
@@ -137,6 +155,14 @@ impl Meter {
             scale: 1.0,
             at_most: rule.most_kw.and_then(|most| Quantity::from_f64(most * hours).ok()),
         };
+        if self.counter.last().is_some_and(|last| is_back(counter, last, shown)) {
+            if let Some(left_out) = self.back(shown, at_us.saturating_sub(from)) {
+                return left_out;
+            }
+        }
+        self.low = None;
+        // Of a first reading nothing is known before it.
+        let from = if self.counter.last().is_some() { from } else { at_us };
         let counted = self.counter.read(counter, shown);
         let (is_reset, oddity) = match counted {
             Counted::NoCount => return Some(Oddity::NoCount),
@@ -148,6 +174,23 @@ impl Meter {
         let is_estimated = is_reset || at_us.saturating_sub(from) > QUARTER_US;
         self.spread(from, at_us, counted.amount().millionths(), is_estimated, keep);
         oddity
+    }
+
+    /// Of a reading that went back, `since_us` after the last that counts: what is to be told where it is left out; `None`: it counts.
+    fn back(&mut self, shown: f64, since_us: i64) -> Option<Option<Oddity>> {
+        if self.counter.last().is_some_and(|last| shown >= last / 2.0) {
+            if since_us > BEHIND_US {
+                // It does not waver, it shows less for good.
+                self.counter = Counter::default();
+                return None;
+            }
+            return Some(Some(Oddity::WentBack));
+        }
+        if self.low.is_some_and(|low| low < shown) {
+            return None;
+        }
+        self.low = Some(shown);
+        Some(None)
     }
 
     /// Spreads an amount evenly over the time between two readings.
@@ -196,8 +239,14 @@ impl Meter {
         self.open.estimated = self.open.estimated.saturating_add(estimated);
         self.open.to_us = to_us;
         self.open.metered_us += to_us - from_us;
+        self.counted += Amount { energy, estimated, metered_us: to_us - from_us };
         keep(number, self.open);
     }
+}
+
+/// Whether a counter has gone back, and not over the end of its register.
+fn is_back(rule: CounterRule, last: f64, shown: f64) -> bool {
+    matches!(Counter::at(last).read(CounterRule { at_most: None, ..rule }, shown), Counted::Reset(_))
 }
 
 /// A span, cut at quarter hours.

@@ -1,6 +1,7 @@
 //! Energy: what meters counted by quarter hours, what it cost, and when most was drawn.
 //!
 //! - [`meter`] turns readings into quarter hours,
+//! - [`trail`] remembers the last readings, so that what lies between two moments is known better than by quarter hours,
 //! - [`tree`] says which meters make the number of a node,
 //! - [`tariff`] says what a kWh costs when,
 //! - [`window`] adds quarter hours up over any window.
@@ -14,6 +15,7 @@
 
 pub mod meter;
 pub mod tariff;
+pub mod trail;
 pub mod tree;
 pub mod window;
 

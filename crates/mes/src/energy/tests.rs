@@ -2,6 +2,7 @@
 
 use super::meter::{LONGEST_US, Meter, MeterRule, Oddity, Quarter, Reads};
 use super::tariff::{PriceWindow, Tariff, cost, month_in, tariff_of};
+use super::trail::{POINTS, Trail};
 use super::tree::{counted, is_metered};
 use super::window::{Amount, share};
 use super::{QUARTER_US, begin_of, quarter_of};
@@ -25,15 +26,20 @@ fn power() -> MeterRule {
 #[derive(Default)]
 struct Bench {
     meter: Meter,
+    trail: Trail,
     quarters: BTreeMap<i64, Quarter>,
 }
 
 impl Bench {
     fn read(&mut self, rule: &MeterRule, at_us: i64, value: f64) -> Option<Oddity> {
         let quarters = &mut self.quarters;
-        self.meter.read(rule, at_us, value, |number, quarter| {
+        let oddity = self.meter.read(rule, at_us, value, |number, quarter| {
             quarters.insert(number, quarter);
-        })
+        });
+        if let Some(until) = self.meter.until_us() {
+            self.trail.push(until, self.meter.counted());
+        }
+        oddity
     }
 
     /// Killed and started again: what is remembered goes through its text.
@@ -94,17 +100,80 @@ fn a_counter_rolls_over_is_reset_and_is_not_believed() {
     assert_eq!(bench.read(&rule, MINUTE, 5.0), None);
     assert_eq!((bench.energy(), bench.estimated()), (mwh(15.0), 0), "it rolled over");
     bench.read(&rule, 2 * MINUTE, 25.0);
-    assert_eq!(bench.read(&rule, 3 * MINUTE, 2.0), Some(Oddity::Reset));
+    assert_eq!(bench.read(&rule, 3 * MINUTE, 1.0), None, "whether it goes on from there is not known yet");
+    assert_eq!(bench.energy(), mwh(35.0));
+    bench.again();
+    assert_eq!(bench.read(&rule, 4 * MINUTE, 2.0), Some(Oddity::Reset));
     assert_eq!((bench.energy(), bench.estimated()), (mwh(37.0), mwh(2.0)), "what it shows was counted since");
     // 100 kW are 25 kWh in a quarter hour, however soon after the last it is read.
-    assert_eq!(bench.read(&rule, 4 * MINUTE, 28.0), Some(Oddity::NotBelieved(Quantity::from_millionths(mwh(26.0)))));
-    bench.read(&rule, 5 * MINUTE, 29.0);
+    assert_eq!(bench.read(&rule, 5 * MINUTE, 28.0), Some(Oddity::NotBelieved(Quantity::from_millionths(mwh(26.0)))));
+    bench.read(&rule, 6 * MINUTE, 29.0);
     assert_eq!(bench.energy(), mwh(38.0), "and it goes on from there");
     for wrong in [f64::NAN, f64::INFINITY, -1.0, 1e12] {
-        assert_eq!(bench.read(&rule, 6 * MINUTE, wrong), Some(Oddity::NoCount), "{wrong}");
+        assert_eq!(bench.read(&rule, 7 * MINUTE, wrong), Some(Oddity::NoCount), "{wrong}");
     }
-    bench.read(&rule, 6 * MINUTE, 30.0);
+    bench.read(&rule, 7 * MINUTE, 30.0);
     assert_eq!(bench.energy(), mwh(39.0));
+}
+
+#[test]
+fn a_moment_of_zero_is_no_consumption() {
+    let mut bench = Bench::default();
+    for (minute, value) in [(0, 5000.0), (1, 0.0), (2, 0.0), (3, 5001.0)] {
+        assert_eq!(bench.read(&counter(), minute * MINUTE, value), None);
+        bench.again();
+    }
+    assert_eq!((bench.energy(), bench.estimated()), (mwh(1.0), 0));
+    assert_eq!(bench.window(0, QUARTER_US).metered_us, 3 * MINUTE);
+}
+
+#[test]
+fn a_counter_that_wavers_counts_nothing_twice() {
+    let mut bench = Bench::default();
+    bench.read(&counter(), 0, 5000.0);
+    assert_eq!(bench.read(&counter(), MINUTE, 4999.9), Some(Oddity::WentBack));
+    assert_eq!(bench.read(&counter(), 2 * MINUTE, 4999.95), Some(Oddity::WentBack));
+    assert_eq!(bench.meter.until_us(), Some(0), "what it drew since is not known");
+    assert_eq!(bench.read(&counter(), 3 * MINUTE, 5000.1), None);
+    assert_eq!(bench.energy(), mwh(0.1));
+    // A day later it is taken to show less for good; of the day nothing is known.
+    let later = 3 * MINUTE + 97 * QUARTER_US;
+    bench.read(&counter(), later, 3000.0);
+    assert_eq!(bench.read(&counter(), later + MINUTE, 3001.0), None);
+    assert_eq!(bench.energy(), mwh(1.1));
+    assert_eq!(bench.window(0, later + QUARTER_US).metered_us, 4 * MINUTE);
+}
+
+#[test]
+fn a_stay_has_what_was_drawn_in_it_and_not_its_share_of_a_quarter_hour() {
+    let mut bench = Bench::default();
+    // All of a kWh is drawn in the first of ten minutes.
+    for second in 0..=600 {
+        bench.read(&counter(), second * 1_000_000, (second as f64 / 60.0).min(1.0));
+    }
+    let drawn = |from: i64, to: i64| bench.trail.between(from * MINUTE / 2, to * MINUTE / 2);
+    let energy = |from, to| drawn(from, to).map(|drawn| (drawn.amount.energy, drawn.is_known));
+    assert_eq!(energy(0, 2), Some((1_000_000, true)));
+    assert_eq!(energy(1, 3), Some((500_000, true)));
+    assert_eq!(energy(2, 20), Some((0, true)));
+    assert_eq!(drawn(3, 5).map(|drawn| drawn.amount.metered_us), Some(MINUTE));
+    assert_eq!((drawn(-1, 2), drawn(2, 21)), (None, None), "that is not remembered");
+    // Ten minutes without a reading: a share of what came over them.
+    bench.read(&counter(), 20 * MINUTE, 2.0);
+    let drawn = bench.trail.between(12 * MINUTE, 20 * MINUTE).expect("remembered");
+    assert_eq!((drawn.amount.energy, drawn.is_known), (800_000, false));
+}
+
+#[test]
+fn a_trail_is_bounded() {
+    let mut trail = Trail::default();
+    for tenth in 0..100_000_i64 {
+        trail.push(tenth * 100_000, Amount { energy: tenth, ..Amount::default() });
+    }
+    let seconds = i64::try_from(POINTS).expect("small") / 2;
+    let energy = |from: i64| trail.between(from * 1_000_000, 9_990_000_000).map(|drawn| drawn.amount.energy);
+    assert_eq!(energy(9_990 - seconds / 2), Some(10 * seconds / 2));
+    assert_eq!(energy(9_990 - 2 * seconds), None, "so far back nothing is remembered");
 }
 
 #[test]
@@ -340,6 +409,27 @@ proptest! {
         }
         prop_assert_eq!(sum, bench.window(i64::MIN, i64::MAX));
         prop_assert_eq!(sum.energy, shown);
+    }
+
+    /// Stays that follow each other have what was counted over all of them, wherever their ends lie, told when each of them is over.
+    #[test]
+    fn stays_add_up_as_they_end(steps in proptest::collection::vec((0i64..5_000_000, 100_000i64..20_000_000), 2..200), stay in 1i64..60) {
+        let mut bench = Bench::default();
+        let (mut at, mut shown, mut told, mut sum) = (0i64, 0i64, 0i64, 0i64);
+        bench.read(&counter(), at, 0.0);
+        for (step, span) in steps {
+            (at, shown) = (at + span, shown + step);
+            bench.read(&counter(), at, Quantity::from_millionths(shown).to_f64());
+            // As a certificate, ten seconds after its unit left.
+            while told + stay * 1_000_000 + 10_000_000 <= at {
+                let end = told + stay * 1_000_000;
+                sum += bench.trail.between(told, end).expect("remembered").amount.energy;
+                told = end;
+            }
+            prop_assert!(sum <= shown);
+        }
+        sum += bench.trail.between(told, at).expect("remembered").amount.energy;
+        prop_assert_eq!(sum, shown);
     }
 
     /// A node without a meter of its own has what the nodes below it have; every place is counted once at most.

@@ -2,10 +2,11 @@
 
 use super::meter::Quarter;
 use super::{QUARTER_US, begin_of};
-use std::ops::AddAssign;
+use serde::{Deserialize, Serialize};
+use std::ops::{AddAssign, Sub};
 
 /// Energy of a window.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Amount {
     /// All of it, in mWh.
     pub energy: i64,
@@ -20,6 +21,18 @@ impl AddAssign for Amount {
         self.energy = self.energy.saturating_add(other.energy);
         self.estimated = self.estimated.saturating_add(other.estimated);
         self.metered_us = self.metered_us.saturating_add(other.metered_us);
+    }
+}
+
+impl Sub for Amount {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self {
+            energy: self.energy.saturating_sub(other.energy),
+            estimated: self.estimated.saturating_sub(other.estimated),
+            metered_us: self.metered_us.saturating_sub(other.metered_us),
+        }
     }
 }
 

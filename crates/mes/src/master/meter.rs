@@ -1,7 +1,7 @@
 //! `[[meter]]`: what counts energy.
 
 use super::{Index, NAME_LIMIT, is_name, line, needed};
-use crate::energy::meter::{MeterRule, Reads};
+use crate::energy::meter::{MeterRule, Reads, SHOWN_MAX};
 use andon_model::DataType;
 use andon_model::path::TagPath;
 use andon_model::plant::TagDef;
@@ -14,6 +14,8 @@ pub const CARRIERS: [&str; 10] =
 pub(super) const CARRIER: &str = "electricity";
 /// No register counts further.
 const REGISTER: f64 = 1e16;
+/// The least that is counted, in kWh.
+const LEAST: f64 = 1e-6;
 
 /// A point at which energy is metered. The device may be exchanged: the name stays, and so does what was counted.
 #[derive(Clone, PartialEq, Debug)]
@@ -66,6 +68,16 @@ pub(super) fn read(table: &mut Table<'_, '_>, name: &str, index: &Index<'_>) -> 
     let (reads, factor) = understood(table, tag, said, given)?;
     if reads == Reads::Power && rolls_over_at.is_some() {
         table.found("rolls_over_at", "a power does not roll over".to_owned(), "take it out");
+    }
+    // Of any other register no reading would ever be near its end.
+    let end = rolls_over_at.filter(|_| reads == Reads::Energy).map(|end| end * factor);
+    if let Some(end) = end.filter(|end| !(LEAST..=SHOWN_MAX).contains(end)) {
+        let message = format!("the register would end at {end} kWh, and it can only at {LEAST} to {SHOWN_MAX} kWh");
+        table.found(
+            "rolls_over_at",
+            message,
+            "write the first number that the register cannot show, in the tag's unit",
+        );
     }
     let rule = MeterRule { reads, factor, rolls_over_at, most_kw };
     Some(MeterPoint { title, at: at?, tag: tag.path.clone(), carrier, rule })

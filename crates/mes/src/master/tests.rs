@@ -372,6 +372,7 @@ fn a_meter_is_understood_by_the_unit_of_its_tag() {
     assert_eq!(meter(json!({ "at": at, "tag": tag("kw") })), Ok(("power", 1.0)));
     assert_eq!(meter(json!({ "at": at, "tag": tag("gas"), "carrier": "gas", "factor": 10.3 })), Ok(("energy", 10.3)));
     assert_eq!(meter(json!({ "at": at, "tag": tag("none"), "reads": "power", "factor": 0.23 })), Ok(("power", 0.23)));
+    assert_eq!(meter(json!({ "at": at, "tag": tag("kwh"), "rolls_over_at": 1e9 })), Ok(("energy", 1.0)));
     let told = |settings: Json| told_of(plant.clone(), MasterKind::Meter, "m", settings);
     for (settings, wanted) in [
         (json!({ "at": at, "tag": tag("gas") }), "how much energy one is"),
@@ -379,6 +380,8 @@ fn a_meter_is_understood_by_the_unit_of_its_tag() {
         (json!({ "at": at, "tag": tag("kwh"), "reads": "power" }), "which is no power"),
         (json!({ "at": at, "tag": tag("kw"), "reads": "energy" }), "which is no energy"),
         (json!({ "at": at, "tag": tag("kw"), "rolls_over_at": 100 }), "does not roll over"),
+        (json!({ "at": at, "tag": tag("kwh"), "rolls_over_at": 1e10 }), "0.000001 to 1000000000 kWh"),
+        (json!({ "at": at, "tag": tag("gas"), "factor": 1e-9, "rolls_over_at": 100 }), "0.000001 to 1000000000 kWh"),
         (json!({ "at": at, "tag": tag("kwh"), "carrier": "coal" }), "carrier"),
         (json!({ "at": "wrks", "tag": tag("kwh") }), "did you mean"),
         (json!({ "at": at }), "\"tag\" is missing"),

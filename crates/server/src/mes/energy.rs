@@ -11,6 +11,7 @@ use andon_api::ports::energy::{
 use andon_api::ports::mes::{MesProblem, RowView, Step, WHY_ROWS, Window};
 use andon_mes::energy::meter::Quarter;
 use andon_mes::energy::tariff::{Tariff, cost, month_in, tariff_of};
+use andon_mes::energy::trail::Drawn;
 use andon_mes::energy::tree::{counted, is_metered};
 use andon_mes::energy::window::{Amount, share};
 use andon_mes::energy::{QUARTER_US, begin_of, quarter_of};
@@ -24,6 +25,8 @@ use std::time::Duration;
 
 /// The most quarter hours of meters that one answer is made of: fifty meters for a year.
 const CELLS: i64 = 2_000_000;
+/// So much of a span gets lost where it is made of shares of quarter hours, each rounded, in µs.
+const ROUNDED_US: i64 = 2;
 
 /// The meters that make the number of a carrier at a node.
 struct Carrier {
@@ -209,8 +212,10 @@ impl Manufacturing {
             carriers.iter().flat_map(|carrier| &carrier.meters).map(|meter| meter.point.at.as_str()).collect();
         let unmetered =
             self.machines_below(&path).into_iter().filter(|machine| !is_metered(&places, machine)).collect();
-        let all: i64 = sums.iter().fold(0, |all: i64, sum| all.saturating_add(sum.amount.energy));
-        let all = (!carriers.is_empty()).then(|| kwh(all));
+        let mut all = Amount::default();
+        sums.iter().for_each(|sum| all += sum.amount);
+        let is_heard = all.metered_us > 0;
+        let all = (!carriers.is_empty()).then(|| kwh(all.energy));
         let mut costs: BTreeMap<String, Quantity> = BTreeMap::new();
         for ((_, _, currency, _), (_, cost)) in sums.iter().flat_map(|sum| &sum.paid) {
             let entry = costs.entry(currency.clone()).or_default();
@@ -226,7 +231,9 @@ impl Manufacturing {
             costs: costs.iter().map(|(currency, cost)| money_view(currency, *cost)).collect(),
             carriers: carriers.iter().zip(&sums).map(|(carrier, sum)| carrier_view(carrier, sum, window)).collect(),
             produced,
-            kwh_per_item: all.zip(produced.filter(|produced| *produced > 0.0)).map(|(kwh, produced)| kwh / produced),
+            kwh_per_item: all
+                .zip(produced.filter(|produced| is_heard && *produced > 0.0))
+                .map(|(kwh, produced)| kwh / produced),
             unmetered,
             slots,
         })
@@ -338,7 +345,7 @@ impl Manufacturing {
         Ok(highest.iter().rev().map(view).collect())
     }
 
-    /// All energy of a node over a window, in kWh; `None`: no meter stands at or below it.
+    /// All energy of a node over a window, in kWh; `None`: no meter stands at or below it, or none was heard.
     pub(super) async fn energy_of(&self, path: &str, window: Window) -> Result<Option<f64>, MesProblem> {
         let carriers = carriers_at(&self.meters.followed(), path);
         if carriers.is_empty() {
@@ -346,14 +353,15 @@ impl Manufacturing {
         }
         let numbers: Vec<u32> = carriers.iter().flat_map(Carrier::numbers).collect();
         let all = self.amounts(&numbers, window).await?;
-        Ok(Some(kwh(all.values().fold(0, |all: i64, amount| all.saturating_add(amount.energy)))))
+        let mut sum = Amount::default();
+        all.values().for_each(|amount| sum += *amount);
+        Ok((sum.metered_us > 0).then(|| kwh(sum.energy)))
     }
 
     /// What each meter counted in a window.
     async fn amounts(&self, numbers: &[u32], window: Window) -> Result<BTreeMap<u32, Amount>, MesProblem> {
-        let mut all: BTreeMap<u32, Amount> = BTreeMap::new();
         if window.to <= window.from {
-            return Ok(all);
+            return Ok(BTreeMap::new());
         }
         let (from, to) = quarters_of(window);
         // Whole quarter hours are added up where they lie; those that the window cuts are looked at.
@@ -361,10 +369,7 @@ impl Manufacturing {
             quarter_of(window.from.micros().saturating_add(QUARTER_US - 1)),
             quarter_of(window.to.micros()).max(quarter_of(window.from.micros().saturating_add(QUARTER_US - 1))),
         );
-        for row in self.meters.sums(numbers, whole.0, whole.1).await? {
-            let StoredQuarter { energy, estimated, metered_us, .. } = row;
-            *all.entry(row.meter).or_default() += Amount { energy, estimated, metered_us };
-        }
+        let mut all = self.meters.sums(numbers, whole.0, whole.1).await?;
         for (begin, end) in [(from, whole.0.min(to)), (whole.1.max(whole.0.min(to)), to)] {
             let add = |row: &StoredQuarter| *all.entry(row.meter).or_default() += share_of(row, window);
             self.meters.quarters(numbers, begin, end, add).await?;
@@ -372,18 +377,19 @@ impl Manufacturing {
         Ok(all)
     }
 
-    /// The meters behind the energy of a node, as the rows of a KPI's term; and how many there are.
+    /// The meters behind the energy of a node that were heard, as the rows of a KPI's term; and how many there are.
     pub(super) async fn energy_rows(&self, path: &str, window: Window) -> Result<(Vec<RowView>, usize), MesProblem> {
         let mut rows = Vec::new();
         for carrier in carriers_at(&self.meters.followed(), path) {
             let amounts = self.amounts(&carrier.numbers(), window).await?;
             for meter in &carrier.meters {
+                let Some(amount) = amounts.get(&meter.number).filter(|amount| amount.metered_us > 0) else { continue };
                 rows.push(RowView {
                     unit: meter.point.at.clone(),
                     from_ms: window.from.millis(),
                     to_ms: window.to.millis(),
                     what: format!("meter {}: {}", meter.name, carrier.name),
-                    amount: amounts.get(&meter.number).map_or(0.0, |amount| kwh(amount.energy)),
+                    amount: kwh(amount.energy),
                 });
             }
         }
@@ -392,30 +398,44 @@ impl Manufacturing {
         Ok((rows, count))
     }
 
-    /// What each carrier came to at a machine between two moments, in mWh, and how much of that is estimated. A carrier is left out of which
-    /// a meter has not been heard until the end: what is missing would be told as nothing.
+    /// What each carrier came to at a machine between two moments. `None`: it is not known, for a meter was not heard all the time, or the
+    /// beginning is not known; what is missing would be told as nothing.
     /// # Errors
     /// The records cannot be read.
     pub(crate) async fn energy_between(
         &self,
         machine: &str,
-        from: Timestamp,
+        from: Option<Timestamp>,
         to: Timestamp,
-    ) -> Result<Vec<(&'static str, Option<Amount>)>, MesProblem> {
+    ) -> Result<Vec<(&'static str, Option<Drawn>)>, MesProblem> {
         let mut all = Vec::new();
         for carrier in carriers_at(&self.meters.followed(), machine) {
-            let is_heard = |meter: &Followed| meter.until_us.is_some_and(|until| until >= to.micros());
-            let mut sum = None;
-            if carrier.meters.iter().all(is_heard) {
-                let mut amount = Amount::default();
-                for one in self.amounts(&carrier.numbers(), Window { from, to }).await?.values() {
-                    amount += *one;
-                }
-                sum = Some(amount);
+            let mut sum = from.map(|_| Drawn { is_known: true, ..Drawn::default() });
+            for meter in &carrier.meters {
+                let (Some(from), Some(sofar)) = (from, sum) else { break };
+                sum = self.drawn(meter, Window { from, to }).await?.map(|drawn| sofar.and(drawn));
             }
             all.push((carrier.name, sum));
         }
         Ok(all)
+    }
+
+    /// What a meter counted in a window; `None`: it was not heard all the time. By its readings; where these are not remembered, by shares of
+    /// quarter hours.
+    async fn drawn(&self, meter: &Followed, window: Window) -> Result<Option<Drawn>, MesProblem> {
+        let (from, to) = (window.from.micros(), window.to.micros());
+        if meter.until_us.is_none_or(|until| until < to) {
+            return Ok(None);
+        }
+        let drawn = match self.meters.between(meter.number, from, to) {
+            Some(drawn) => drawn,
+            None => {
+                let amount = self.amounts(&[meter.number], window).await?.remove(&meter.number).unwrap_or_default();
+                Drawn { amount, is_known: from % QUARTER_US == 0 && to % QUARTER_US == 0 }
+            }
+        };
+        let is_heard = drawn.amount.metered_us.saturating_add(ROUNDED_US) >= to.saturating_sub(from);
+        Ok(is_heard.then_some(drawn))
     }
 }
 

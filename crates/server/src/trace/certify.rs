@@ -11,7 +11,7 @@ use andon_mes::certificate::{
     Certificate, Content, Decimal, Document, Energy, Hex, Id, Identity, Issuer, Limits, Name, Part, Product, ProductId,
     PublicKey, Role, SerialUnit, Sha256, Signature, Signer, StateTimes, TestValue, Trace,
 };
-use andon_mes::energy::window::Amount;
+use andon_mes::energy::trail::Drawn;
 use andon_mes::job::Trigger;
 use andon_mes::master::{Characteristic, MasterData, Material};
 use andon_mes::order::ledger::Content as Entry;
@@ -58,10 +58,10 @@ impl From<StoreError> for Fault {
     }
 }
 
-/// A station that was on a unit, from when to when.
+/// A station that was on a unit, from when to when; where it began may not be known.
 struct Stay {
     station: String,
-    from: Timestamp,
+    from: Option<Timestamp>,
     to: Timestamp,
 }
 
@@ -258,7 +258,10 @@ impl Traceability {
                 from = from.max(began.map(|span| span.from).max());
             }
             own = Some(pass.at);
-            let Some(from) = from.filter(|from| *from < pass.at) else { continue };
+            // One that ends as it begins took nothing.
+            if from.is_some_and(|from| from >= pass.at) {
+                continue;
+            }
             stays.push(Stay { station: pass.equipment.clone(), from, to: pass.at });
         }
         Ok(stays)
@@ -268,27 +271,25 @@ impl Traceability {
     async fn states(&self, stays: &[Stay]) -> Vec<StateTimes> {
         let mut states = Vec::new();
         for Stay { station, from, to } in stays {
+            let Some(from) = *from else { continue };
             let (Some(times), Ok(path)) =
-                (self.parts.mes.times_of(station, *from, *to).await, EquipmentPath::parse(station))
+                (self.parts.mes.times_of(station, from, *to).await, EquipmentPath::parse(station))
             else {
                 continue;
             };
-            states.extend(StateTimes::new(path, *from, *to, &times).ok());
+            states.extend(StateTimes::new(path, from, *to, &times).ok());
         }
         states
     }
 
     /// What was metered at stations while they were on a unit, by carrier. One of which a part is not known is left out.
     async fn energy(&self, stays: &[Stay]) -> Result<Vec<Energy>, Fault> {
-        let mut sums: BTreeMap<&str, Option<Amount>> = BTreeMap::new();
+        let mut sums: BTreeMap<&str, Option<Drawn>> = BTreeMap::new();
         for Stay { station, from, to } in stays {
             let metered = self.parts.mes.energy_between(station, *from, *to).await;
-            for (carrier, amount) in metered.map_err(|error| Fault::Failed(error.to_string()))? {
-                let sum = sums.entry(carrier).or_insert_with(|| Some(Amount::default()));
-                *sum = sum.zip(amount).map(|(mut sum, amount)| {
-                    sum += amount;
-                    sum
-                });
+            for (carrier, drawn) in metered.map_err(|error| Fault::Failed(error.to_string()))? {
+                let sum = sums.entry(carrier).or_insert(Some(Drawn { is_known: true, ..Drawn::default() }));
+                *sum = sum.zip(drawn).map(|(sum, drawn)| sum.and(drawn));
             }
         }
         let known = sums.into_iter().filter_map(|(carrier, sum)| Some((carrier, sum?)));
@@ -365,11 +366,12 @@ fn unit_of(code: Option<&str>) -> Unit {
 }
 
 /// Energy as a certificate tells it, in kWh; `None`: it cannot be told.
-fn energy_of(carrier: &str, sum: Amount) -> Option<Energy> {
-    let basis = if sum.estimated == 0 { "metered" } else { "estimated" };
+fn energy_of(carrier: &str, sum: Drawn) -> Option<Energy> {
+    let Drawn { amount, is_known } = sum;
+    let basis = if is_known && amount.estimated == 0 { "metered" } else { "estimated" };
     Some(Energy {
         carrier: Id::parse(carrier).ok()?,
-        quantity: Decimal::parse(&Quantity::from_millionths(sum.energy).to_string()).ok()?,
+        quantity: Decimal::parse(&Quantity::from_millionths(amount.energy).to_string()).ok()?,
         unit: Unit::parse("kW.h").ok()?,
         basis: Some(Id::parse(basis).ok()?),
     })

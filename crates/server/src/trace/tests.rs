@@ -655,12 +655,8 @@ factor = 10.0
 
 #[tokio::test]
 async fn a_certificate_tells_the_energy_of_the_stays_at_metered_stations() {
-    let tags = r#"tag = [{ path = "works/line/test/kwh", type = "double", unit = "kW.h" }, { path = "works/line/pack/gas", type = "double", unit = "m3" },"#;
-    let plant = format!("{}{METERS}", PLANT.replace("tag = [\n", tags));
-    let mut here = Here::over(Testbed::new_at(at(-600), &plant).await).await;
-    here.run_order().await;
+    let mut here = metered().await;
     let meters = here.bed.mes.meters().clone();
-    let mut read = None;
     // The test station draws a kWh in 100 s, from 0 to 300; P1 is there from 100 to 120, and so are 0.2 kWh of it.
     for second in (0..=300).step_by(20) {
         here.say(&format!("{second} test kwh {}", f64::from(second) / 100.0)).await;
@@ -673,26 +669,79 @@ async fn a_certificate_tells_the_energy_of_the_stays_at_metered_stations() {
     here.bed.clock.set(at(400));
     here.go_on().await;
     assert!(here.unit("P1").await.certificates.is_empty(), "what meters said is not read yet");
-    while meters.round(&mut read, true).await.expect("a round") {}
+    while meters.round(true).await.expect("a round") {}
     here.go_on().await;
-    let unit = here.unit("P1").await;
+    let told = energy_of(&here, "P1").await;
+    assert_eq!(told, [told_of("0.2", "metered")], "gas was not heard until the end");
+}
+
+/// Energy of a certificate, as its texts: carrier, quantity, unit, basis.
+type Told = (String, String, String, Option<String>);
+
+fn told_of(quantity: &str, basis: &str) -> Told {
+    ("electricity".to_owned(), quantity.to_owned(), "kW.h".to_owned(), Some(basis.to_owned()))
+}
+
+/// The energy in the first certificate of a unit.
+async fn energy_of(here: &Here, serial: &str) -> Vec<Told> {
+    let unit = here.unit(serial).await;
     let brief = unit.certificates.first().expect("a certificate");
     let file = here.trace.certificate(brief.number.clone()).await.expect("the file");
     let certificate = checked(&file.bytes, here.key());
-    let told: Vec<_> = certificate
-        .content()
-        .energy
-        .iter()
-        .map(|energy| {
-            (
-                energy.carrier.as_str(),
-                energy.quantity.to_string(),
-                energy.unit.code(),
-                energy.basis.as_ref().map(|basis| basis.as_str()),
-            )
-        })
-        .collect();
-    assert_eq!(told, [("electricity", "0.2".to_owned(), "kW.h", Some("metered"))], "gas was not heard until the end");
+    let told = |energy: &andon_mes::certificate::Energy| {
+        let basis = energy.basis.as_ref().map(|basis| basis.as_str().to_owned());
+        (energy.carrier.as_str().to_owned(), energy.quantity.to_string(), energy.unit.code().to_owned(), basis)
+    };
+    certificate.content().energy.iter().map(told).collect()
+}
+
+/// A plant with meters at two of its stations, and its order.
+async fn metered() -> Here {
+    let tags = r#"tag = [{ path = "works/line/test/kwh", type = "double", unit = "kW.h" }, { path = "works/line/pack/gas", type = "double", unit = "m3" },"#;
+    let plant = format!("{}{METERS}", PLANT.replace("tag = [\n", tags));
+    let here = Here::over(Testbed::new_at(at(-600), &plant).await).await;
+    here.run_order().await;
+    here
+}
+
+/// Four units are tested, one a minute, while the station draws a kWh in the first of these minutes and nothing after it; certificates are
+/// made as they become due. What they tell.
+async fn one_a_minute(read_every: i32) -> Vec<Told> {
+    let mut here = metered().await;
+    let meters = here.bed.mes.meters().clone();
+    here.say("0 test kwh 0").await;
+    here.say("1 mount serial P1, 2 mount serial P2, 3 mount serial P3, 4 mount serial P4").await;
+    for second in (5..=300).step_by(5) {
+        let mut said = Vec::new();
+        if (second - 5) % read_every == 0 {
+            said.push(format!("{second} test kwh {}", f64::from((second - 5).min(50)) / 50.0));
+        }
+        if second % 60 == 0 && second <= 240 {
+            said.push(format!("{second} test serial P{0}, {1} pack serial P{0}", second / 60, second + 2));
+        }
+        if said.is_empty() {
+            continue;
+        }
+        here.say(&said.join(", ")).await;
+        while meters.round(true).await.expect("a round") {}
+        here.go_on().await;
+    }
+    let mut told = Vec::new();
+    for serial in ["P1", "P2", "P3", "P4"] {
+        told.extend(energy_of(&here, serial).await);
+    }
+    told
+}
+
+#[tokio::test]
+async fn what_was_drawn_for_one_unit_is_in_the_certificate_of_no_other() {
+    let nothing = || told_of("0", "metered");
+    assert_eq!(one_a_minute(5).await, [told_of("1", "metered"), nothing(), nothing(), nothing()]);
+    // Read seldom, what was counted where one stay ends and the next begins is shared: that is said, and nothing is told twice.
+    let seldom = one_a_minute(25).await;
+    let sum: f64 = seldom.iter().map(|(_, quantity, ..)| quantity.parse::<f64>().expect("a number")).sum();
+    assert!(0.9 < sum && sum <= 1.0, "{seldom:?}");
+    assert!(seldom.iter().all(|(.., basis)| basis.as_deref() == Some("estimated")), "{seldom:?}");
 }
 
 #[tokio::test]

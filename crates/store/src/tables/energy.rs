@@ -1,7 +1,7 @@
 //! Meters and their quarter hours.
 
 use super::outbox::set_applied;
-use crate::energy::{EnergyKeep, EnergyRepository, READER, StoredMeter, StoredQuarter};
+use crate::energy::{EnergyKeep, EnergyRepository, READER, StoredMeter, StoredQuarter, StoredSum};
 use crate::error::{StoreError, database};
 use crate::sql::{Link, sql};
 use crate::store::Store;
@@ -54,13 +54,7 @@ impl EnergyRepository for Store {
         .await
     }
 
-    async fn energy_quarters(
-        &self,
-        meters: &[u32],
-        from: i64,
-        to: i64,
-        limit: u32,
-    ) -> Result<Vec<StoredQuarter>, StoreError> {
+    async fn energy_quarters(&self, meters: &[u32], from: i64, to: i64) -> Result<Vec<StoredQuarter>, StoreError> {
         let doing = "read quarter hours of meters";
         let mut reading = self.moment(doing).await?;
         let mut all: Vec<StoredQuarter> = Vec::new();
@@ -68,7 +62,7 @@ impl EnergyRepository for Store {
             let mut query = sql("SELECT * FROM energy_quarter WHERE meter IN ");
             query.push_list(meters.iter().copied());
             query.push(" AND quarter >= ").push_bind(from).push(" AND quarter < ").push_bind(to);
-            query.push(" ORDER BY quarter, meter LIMIT ").push_bind(limit);
+            query.push(" ORDER BY quarter, meter");
             for row in query.all(&mut reading.link()).await.map_err(database(doing))? {
                 all.push(StoredQuarter {
                     meter: row.get("meter")?,
@@ -82,42 +76,42 @@ impl EnergyRepository for Store {
             }
         }
         all.sort_unstable_by_key(|quarter| (quarter.quarter, quarter.meter));
-        all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(all)
     }
 
-    async fn energy_sums(&self, meters: &[u32], from: i64, to: i64) -> Result<Vec<StoredQuarter>, StoreError> {
+    async fn energy_sums(&self, meters: &[u32], from: i64, to: i64) -> Result<Vec<StoredSum>, StoreError> {
         let doing = "add up quarter hours of meters";
         let mut reading = self.moment(doing).await?;
         let mut all = Vec::new();
         for meters in meters.chunks(ASKED_AT_A_TIME) {
-            let mut query = sql("SELECT meter, min(quarter) AS quarter, CAST(sum(energy) AS BIGINT) AS energy, \
+            let mut query = sql("SELECT meter, CAST(sum(energy) AS BIGINT) AS energy, \
                 CAST(sum(estimated) AS BIGINT) AS estimated, CAST(sum(metered_us) AS BIGINT) AS metered_us \
                 FROM energy_quarter WHERE meter IN ");
             query.push_list(meters.iter().copied());
             query.push(" AND quarter >= ").push_bind(from).push(" AND quarter < ").push_bind(to);
             query.push(" GROUP BY meter ORDER BY meter");
             for row in query.all(&mut reading.link()).await.map_err(database(doing))? {
-                all.push(StoredQuarter {
+                all.push(StoredSum {
                     meter: row.get("meter")?,
-                    quarter: row.get("quarter")?,
                     energy: row.get("energy")?,
                     estimated: row.get("estimated")?,
-                    from_us: 0,
-                    to_us: 0,
                     metered_us: row.get("metered_us")?,
                 });
             }
         }
+        all.sort_unstable_by_key(|sum: &StoredSum| sum.meter);
         Ok(all)
     }
 
     async fn energy_keep(&self, keep: EnergyKeep) -> Result<(), StoreError> {
         self.write(move |mut tx| {
             Box::pin(async move {
-                for (number, heard) in &keep.heard {
-                    let statement = sql("UPDATE energy_meter SET heard = $1 WHERE number = $2");
-                    statement.bind(heard.as_str()).bind(*number).run(&mut tx, "keep what a meter said last").await?;
+                for heard in keep.heard.chunks(AT_A_TIME) {
+                    let mut statement = sql("UPDATE energy_meter SET heard = said.column2 FROM (");
+                    statement
+                        .push_rows(heard.iter().map(|(number, heard)| vec![(*number).into(), heard.clone().into()]));
+                    statement.push(") AS said WHERE energy_meter.number = said.column1");
+                    statement.run(&mut tx, "keep what meters said last").await?;
                 }
                 keep_quarters(&mut tx, &keep.quarters).await?;
                 match keep.upto {
