@@ -540,6 +540,7 @@ impl Node {
             historian.clone(),
             bus.clone(),
             store.clone(),
+            trace.clone(),
             accounts.clone(),
             clock.clone(),
         )?;
