@@ -56,6 +56,7 @@ unit = "bar"
 title = "Pressure"
 """
 
+REPORTS = ("report_days", "report_genealogy", "report_hours", "report_job_times", "report_jobs", "report_lots", "report_orders")
 JDBC = Path("/usr/share/java/postgresql.jar")
 
 T0 = datetime(2026, 11, 1, 6, 0, tzinfo=timezone.utc)
@@ -135,7 +136,7 @@ class Sql(Case):
     # -- psql --
 
     def test_psql_lists_the_schema_and_reads(self):
-        views = ("equipment", "events", "gaps", "last_values", "samples", "samples_by_day", "samples_by_hour", "samples_by_minute", "tags")
+        views = ("equipment", "events", "gaps", "last_values", *REPORTS, "samples", "samples_by_day", "samples_by_hour", "samples_by_minute", "tags")
         for command in (r"\d", r"\dt", r"\dv", r"\dtv", r"\dv *"):
             listed = self.psql("-A", "-t", "-c", command).split()
             self.assertEqual(listed, [f"public|{view}|table|andon" for view in views], command)

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import psycopg
 from harness import PASSWORD, Case, wait_until
-from test_sql import BIG, PLANT, POINTS, T0, value
+from test_sql import BIG, PLANT, POINTS, REPORTS, T0, value
 
 try:
     import pyodbc
@@ -24,7 +24,7 @@ TEXT = "Größe 测量 🌡 it's"
 SENT = 3 * POINTS + 12
 # In ODBC a time has no zone; the driver gives UTC.
 UTC0 = T0.replace(tzinfo=None)
-VIEWS = ["equipment", "events", "gaps", "last_values", "samples", "samples_by_day", "samples_by_hour", "samples_by_minute", "tags"]
+VIEWS = ["equipment", "events", "gaps", "last_values", *REPORTS, "samples", "samples_by_day", "samples_by_hour", "samples_by_minute", "tags"]
 AWAY = """
 [[connector]]
 name = "away"

@@ -541,6 +541,7 @@ impl Node {
             historian.clone(),
             bus.clone(),
             store.clone(),
+            trace.clone(),
             accounts.clone(),
             clock.clone(),
         )?;

@@ -1,25 +1,33 @@
-//! Adapters for the SQL face: history, catalogue and gate as `andon-sql` wants them, and the SQL face as `andon-api` does.
+//! Adapters for the SQL face: history, catalogue, records and gate as `andon-sql` wants them, and the SQL face as `andon-api` does.
+//!
+//! The records are asked on the node's own threads: a connection to a server of records lives where it was made, and the threads of queries
+//! know no sockets. What was asked there ends by itself, also when nobody waits for it any more: a page is short.
 
 use crate::settings::SqlLimits;
 use andon_access::{Accounts, table};
+use andon_api::ports::trace::{Traces, sees_lots};
 use andon_api::ports::{Sql, SqlAnswer, SqlFormat, SqlProblem};
 use andon_bus::Bus;
 use andon_historian::{Block, Historian, HistoryGap, Scan, Unread};
 use andon_model::access::{Action, Principal};
+use andon_model::error::causes;
 use andon_model::log::Seq;
+use andon_model::path::is_under;
 use andon_model::plant::Interpolation;
 use andon_model::{BoxFuture, Clock, Loss, TagId, Timestamp};
 use andon_sql::output::{Format, Writer};
 use andon_sql::ports::{
-    Blocks, Catalog, Equipment, EventQuery, EventRow, Gap, Gate, History, Last, LoginRefused, Ports, Rows, Summed, Tag,
-    Unreadable,
+    Blocks, Catalog, Equipment, EventQuery, EventRow, Gap, Gate, History, Last, LoginRefused, Pages, Ports,
+    RecordColumn, RecordQuery, RecordRows, Records, Rows, Summed, Tag, Unreadable,
 };
 use andon_sql::{Engine, Options, SqlError};
-use andon_store::{Store, TimelineFilter, TimelineRepository};
+use andon_store::rows::{RowColumn, RowsFilter, RowsRepository, View};
+use andon_store::{Store, StoreError, TimelineFilter, TimelineRepository};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
-/// Starts the SQL face over the parts of a node.
+/// Starts the SQL face over the parts of a node, on whose threads it is called.
 /// # Errors
 /// The system has no threads left.
 pub fn start(
@@ -27,12 +35,15 @@ pub fn start(
     historian: Arc<Historian>,
     bus: Arc<Bus>,
     store: Store,
+    traces: Arc<dyn Traces>,
     accounts: Arc<Accounts>,
     clock: Arc<dyn Clock>,
 ) -> std::io::Result<Arc<Engine>> {
+    let kept = Kept { store, node: Handle::current() };
     let ports = Ports {
         history: Arc::new(FromHistorian(historian)),
-        catalog: Arc::new(FromPlant { bus, store, clock }),
+        catalog: Arc::new(FromPlant { bus, kept: kept.clone(), clock }),
+        records: Arc::new(FromRecords { kept, traces }),
         gate: Arc::new(FromAccounts(accounts)),
     };
     let options = Options {
@@ -117,9 +128,28 @@ fn rows(block: Block) -> Rows {
     Rows { ts: block.ts, values: block.values, quality: block.quality }
 }
 
+/// The records, asked on the node's own threads.
+#[derive(Clone)]
+struct Kept {
+    store: Store,
+    node: Handle,
+}
+
+impl Kept {
+    async fn ask<T, W>(&self, work: impl FnOnce(Store) -> W) -> Result<T, String>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        // Ends by itself: it is one page.
+        let answer = self.node.spawn(work(self.store.clone())).await;
+        answer.map_err(|fault| format!("reading the records failed: {fault}"))?.map_err(|error| causes(&error))
+    }
+}
+
 struct FromPlant {
     bus: Arc<Bus>,
-    store: Store,
+    kept: Kept,
     clock: Arc<dyn Clock>,
 }
 
@@ -187,7 +217,7 @@ impl Catalog for FromPlant {
                 limit: query.limit,
                 ..TimelineFilter::default()
             };
-            let events = self.store.timeline_query(filter).await.map_err(|error| error.to_string())?;
+            let events = self.kept.ask(|store| async move { store.timeline_query(filter).await }).await?;
             let row = |sealed: andon_model::event::SealedEvent| EventRow {
                 seq: sealed.seq.0,
                 id: sealed.event.id.to_string(),
@@ -204,6 +234,57 @@ impl Catalog for FromPlant {
 
     fn now_us(&self) -> i64 {
         self.clock.now().micros()
+    }
+}
+
+struct FromRecords {
+    kept: Kept,
+    traces: Arc<dyn Traces>,
+}
+
+impl Records for FromRecords {
+    fn open(&self, query: RecordQuery) -> Box<dyn Pages> {
+        let filter = View::named(query.view).map(|view| RowsFilter {
+            view,
+            columns: query.columns,
+            branches: query.branches,
+            texts: query.texts,
+            from_us: query.from_us,
+            to_us: query.to_us,
+            after: None,
+            limit: query.page,
+        });
+        Box::new(FromPages { kept: self.kept.clone(), next: filter.ok_or_else(|| unknown(query.view)).map(Some) })
+    }
+
+    fn sees_lots(&self, branches: &[String]) -> bool {
+        sees_lots(&self.traces.stations(), |path| branches.iter().any(|branch| is_under(path, branch)))
+    }
+}
+
+fn unknown(view: &str) -> Unreadable {
+    Unreadable(format!("the records know no {view}"))
+}
+
+struct FromPages {
+    kept: Kept,
+    /// What to ask for next; `None` at the end.
+    next: Result<Option<RowsFilter>, Unreadable>,
+}
+
+impl Pages for FromPages {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<RecordRows>, Unreadable>> {
+        Box::pin(async move {
+            let Some(filter) = self.next.clone()? else { return Ok(None) };
+            let asked = filter.clone();
+            let page = self.kept.ask(|store| async move { store.rows_page(asked).await }).await.map_err(Unreadable)?;
+            self.next = Ok(page.next.map(|next| RowsFilter { after: Some(next), ..filter }));
+            let column = |column| match column {
+                RowColumn::Texts(texts) => RecordColumn::Texts(texts),
+                RowColumn::Numbers(numbers) => RecordColumn::Numbers(numbers),
+            };
+            Ok(Some(RecordRows { rows: page.rows, columns: page.columns.into_iter().map(column).collect() }))
+        })
     }
 }
 
@@ -276,5 +357,36 @@ impl Sql for SqlOverHttp {
             });
             Ok(SqlAnswer { content_type: format.content_type(), pieces })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use andon_store::rows::ColumnKind;
+
+    #[test]
+    fn views_of_the_records_have_the_columns_that_the_records_give() {
+        let shown = |name: &str| {
+            let schema = andon_sql::views::columns(name).expect("a view");
+            // A type is told with its unit behind a bracket.
+            let word = |of: String| of.split('(').next().unwrap_or_default().to_owned();
+            let fields = schema.fields().iter();
+            fields.map(|field| (field.name().clone(), word(field.data_type().to_string()))).collect::<Vec<_>>()
+        };
+        let given = |view: View| {
+            let word = |kind| match kind {
+                ColumnKind::Text | ColumnKind::Id => "Utf8View",
+                ColumnKind::Whole => "Int64",
+                ColumnKind::Amount => "Float64",
+                ColumnKind::Time => "Timestamp",
+            };
+            view.columns().map(|(name, kind)| (name.to_owned(), word(kind).to_owned())).collect::<Vec<_>>()
+        };
+        for view in View::ALL {
+            assert_eq!(shown(view.name()), given(view), "{}", view.name());
+        }
+        let named = andon_sql::views::VIEWS.iter().filter(|(name, _)| name.starts_with("report_"));
+        assert_eq!(named.map(|(name, _)| *name).collect::<Vec<_>>(), View::ALL.map(View::name));
     }
 }

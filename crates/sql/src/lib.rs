@@ -2,7 +2,7 @@
 //!
 //! The one crate that knows DataFusion. [`Engine`] plans and runs one statement for one principal; [`pg`] speaks the
 //! PostgreSQL protocol to `psql`, drivers and dashboards; [`output`] shapes answers for HTTP. What the engine needs (history,
-//! catalogue, gate) it declares in [`ports`]; `server` hands it in.
+//! catalogue, records, gate) it declares in [`ports`]; `server` hands it in.
 //!
 //! **Invariants**
 //! - Only reading: the logical plan of every statement is checked against a list of what is allowed ([`guard`]), on every

@@ -29,7 +29,7 @@ pub struct Gap {
     pub reason: String,
 }
 
-/// Why rows of history cannot be read: in words that name the file and what to do.
+/// Why rows of history or of the records cannot be read: in words that name the file and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(pub String);
@@ -177,6 +177,59 @@ pub trait Catalog: Send + Sync + 'static {
     fn now_us(&self) -> i64;
 }
 
+/// What to read of the records: rows of one of the views `report_…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordQuery {
+    /// Its name.
+    pub view: &'static str,
+    /// Which of its columns, by their names.
+    pub columns: Vec<&'static str>,
+    /// Only rows that whoever sees these branches sees. Not asked of lots and of what went into what: see [`Records::sees_lots`].
+    pub branches: Vec<String>,
+    /// A column has one of these texts. A help to find rows quickly: rows with others may come too.
+    pub texts: Vec<(&'static str, Vec<String>)>,
+    /// Hours and days that begin from then on, µs (inclusive). A help, as `texts`.
+    pub from_us: Option<i64>,
+    /// And before then, µs (exclusive).
+    pub to_us: Option<i64>,
+    /// Rows of a page, at most.
+    pub page: u32,
+}
+
+/// Orders, jobs, lots, what went into what, figures of hours and days.
+pub trait Records: Send + Sync + 'static {
+    /// A place to read from. Returns at once; reading happens in [`Pages`].
+    fn open(&self, query: RecordQuery) -> Box<dyn Pages>;
+
+    /// Whether somebody who sees these branches may look at lots and what went into what, now. They are for all or for none, for
+    /// a lot goes through many places and a recall must be whole.
+    fn sees_lots(&self, branches: &[String]) -> bool;
+}
+
+/// Rows of records on their way, each once at most. Dropping it ends it; between two pages nothing is held.
+pub trait Pages: Send + 'static {
+    /// The next rows, which may be none; `None` at the end.
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<RecordRows>, Unreadable>>;
+}
+
+/// Rows of records, in columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRows {
+    /// How many.
+    pub rows: usize,
+    /// The columns that were asked for, in that order.
+    pub columns: Vec<RecordColumn>,
+}
+
+/// A column of records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordColumn {
+    /// Texts and ids.
+    Texts(Vec<Option<String>>),
+    /// Whole numbers; times in µs since 1970; quantities and seconds in millionths.
+    Numbers(Vec<Option<i64>>),
+}
+
 /// Why somebody is not let in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -211,6 +264,8 @@ pub struct Ports {
     pub history: Arc<dyn History>,
     /// The catalogue.
     pub catalog: Arc<dyn Catalog>,
+    /// The records.
+    pub records: Arc<dyn Records>,
     /// The gate.
     pub gate: Arc<dyn Gate>,
 }

@@ -29,6 +29,7 @@ mod postgres;
 pub mod relay;
 pub mod report;
 pub mod repository;
+pub mod rows;
 mod sql;
 mod sqlite;
 mod store;

@@ -390,6 +390,14 @@ pub enum LabelForm {
 /// An answer.
 pub type Traced<'a, T> = BoxFuture<'a, Result<T, NotDone>>;
 
+/// Whether somebody who sees these paths may look at lots and units. There is no part of them that one sees and another that one does not:
+/// whoever sees a station sees them all. What was made stays, also where the stations have been taken down: then it is for who has the
+/// whole plant.
+#[must_use]
+pub fn sees_lots(stations: &[String], sees: impl Fn(&str) -> bool) -> bool {
+    if stations.is_empty() { sees("") } else { stations.iter().any(|path| sees(path)) }
+}
+
 /// Lots, units and certificates. What a caller may do is looked at before.
 pub trait Traces: Send + Sync + 'static {
     /// The paths of the stations: whoever sees one may look, whoever operates one may decide.

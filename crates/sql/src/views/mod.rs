@@ -1,10 +1,11 @@
 //! The views: what can be read.
 //!
-//! [`samples`] is the one that reads history, and [`stretches`] are queries over it; the others are small and made in memory when they are read, from
-//! what the caller sees.
+//! [`samples`] is the one that reads history, and [`stretches`] are queries over it; [`records`] are read page by page; the others are small and made in
+//! memory when they are read, from what the caller sees.
 
 pub(crate) mod beside;
 pub(crate) mod like;
+mod records;
 pub mod samples;
 mod scan;
 mod steps;
@@ -21,7 +22,7 @@ use datafusion::error::Result;
 use std::sync::Arc;
 
 /// The names of the views with what they hold.
-pub const VIEWS: [(&str, &str); 9] = [
+pub const VIEWS: [(&str, &str); 16] = [
     ("samples", "History: one row for each sample of each tag."),
     ("samples_by_minute", "History summed up: one row for each minute of each tag."),
     ("samples_by_hour", "History summed up: one row for each hour of each tag."),
@@ -31,6 +32,13 @@ pub const VIEWS: [(&str, &str); 9] = [
     ("equipment", "The equipment: sites, areas, lines, machines, rooms."),
     ("gaps", "Where history is incomplete: when Andon was not running, or readings were lost."),
     ("events", "What happened: alarms, commands, connections, people, configuration."),
+    ("report_orders", "Work orders."),
+    ("report_jobs", "Job orders."),
+    ("report_job_times", "When a job stood on a machine."),
+    ("report_lots", "Lots, sublots, serial units and containers."),
+    ("report_genealogy", "What went into what."),
+    ("report_hours", "An hour of a machine, or of what lies above it: times, amounts and the terms of the KPIs."),
+    ("report_days", "A day in UTC of a machine, or of what lies above it: times, amounts and the terms of the KPIs."),
 ];
 
 /// Times are microseconds in UTC.
@@ -43,7 +51,7 @@ pub(crate) fn time() -> DataType {
 pub fn columns(view: &str) -> Option<SchemaRef> {
     match view {
         "samples" => Some(samples::schema()),
-        _ => stretches::columns(view).or_else(|| tables::columns(view)),
+        _ => stretches::columns(view).or_else(|| tables::columns(view)).or_else(|| records::columns(view)),
     }
 }
 
@@ -72,7 +80,7 @@ impl SchemaProvider for Views {
         if let Some(view) = stretches::view(name, &self.caller)? {
             return Ok(Some(view));
         }
-        match tables::view(name, &self.caller) {
+        match tables::view(name, &self.caller).or_else(|| records::view(name, &self.caller)) {
             Some(view) => Ok(Some(view)),
             None => self.system.table(name).await,
         }

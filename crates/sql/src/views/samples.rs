@@ -229,18 +229,18 @@ fn bound(op: Operator, literal: &Expr) -> Option<Span> {
     })
 }
 
-/// The paths that a predicate names one by one, each once: `path = 'a'`, `path IN ('a', 'b')`. No other path can fulfil it.
-fn named(filter: &Expr) -> Option<BTreeSet<&str>> {
-    let is_path = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == "path");
+/// The texts that a predicate names one by one for a column, each once: `path = 'a'`, `path IN ('a', 'b')`. No other text can fulfil it.
+pub(super) fn named<'e>(name: &str, filter: &'e Expr) -> Option<BTreeSet<&'e str>> {
+    let is_it = |expr: &Expr| matches!(expr, Expr::Column(column) if column.name == name);
     match filter {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_path(left) => Some([text(right)?].into()),
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_path(right) => Some([text(left)?].into()),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_it(left) => Some([text(right)?].into()),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) if is_it(right) => Some([text(left)?].into()),
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
-            let mut either = named(left)?;
-            either.append(&mut named(right)?);
+            let mut either = named(name, left)?;
+            either.append(&mut named(name, right)?);
             Some(either)
         }
-        Expr::InList(within) if !within.negated && is_path(&within.expr) => within.list.iter().map(text).collect(),
+        Expr::InList(within) if !within.negated && is_it(&within.expr) => within.list.iter().map(text).collect(),
         _ => None,
     }
 }
@@ -257,7 +257,7 @@ fn text(expr: &Expr) -> Option<&str> {
 /// The tags that the caller sees and the predicates about the path keep, in the order of their paths.
 pub(super) fn targets(caller: &Caller, state: &dyn Session, filters: &[&Expr]) -> Result<Vec<Target>> {
     let catalog = &caller.ports.catalog;
-    let tags = match filters.iter().find_map(|filter| named(filter)) {
+    let tags = match filters.iter().find_map(|filter| named("path", filter)) {
         Some(paths) => paths.into_iter().filter_map(|path| Some((catalog.at(path)?, path.into()))).collect(),
         None => catalog.paths(),
     };

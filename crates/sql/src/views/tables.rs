@@ -4,6 +4,7 @@ use super::samples::{self, Target, severity};
 use super::time;
 use super::whole::{Make, Whole};
 use crate::engine::Caller;
+use crate::error::SqlError;
 use crate::ports::{EventQuery, EventRow, Last};
 use andon_model::{TagId, Value};
 use arrow::array::{
@@ -13,7 +14,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
@@ -343,7 +344,7 @@ impl PartitionStream for EventPages {
             async move {
                 let Some(query) = query else { return Ok(None) };
                 caller.still()?;
-                let page = caller.ports.catalog.events(query.clone()).await.map_err(DataFusionError::Execution)?;
+                let page = caller.ports.catalog.events(query.clone()).await.map_err(SqlError::Failed)?;
                 let full = page.len() == PAGE as usize;
                 let next = page.last().filter(|_| full).map(|last| EventQuery { before: Some(last.seq), ..query });
                 Ok(Some((events(&schema, &page)?, next)))

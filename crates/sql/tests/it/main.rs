@@ -3,6 +3,7 @@
 mod beside;
 mod numbers;
 mod plant;
+mod records;
 mod refused;
 mod rights;
 mod summaries;

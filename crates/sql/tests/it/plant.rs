@@ -4,8 +4,8 @@ use andon_model::access::{Principal, PrincipalKind};
 use andon_model::column::{Quality, StretchSum, Values};
 use andon_model::{BoxFuture, Loss, StatusCode, TagId, Timestamp, Value};
 use andon_sql::ports::{
-    Blocks, Catalog, Equipment, EventQuery, EventRow, Gap, Gate, History, Last, LoginRefused, Ports, Rows, Summed, Tag,
-    Unreadable,
+    Blocks, Catalog, Equipment, EventQuery, EventRow, Gap, Gate, History, Last, LoginRefused, Pages, Ports,
+    RecordColumn, RecordQuery, RecordRows, Records, Rows, Summed, Tag, Unreadable,
 };
 use andon_sql::{Engine, Options, SqlError};
 use arrow::array::RecordBatch;
@@ -25,8 +25,36 @@ pub fn person(n: u128) -> Principal {
     Principal { id: Uuid::from_u128(n), kind: PrincipalKind::Person }
 }
 
+/// A row of a view of the records: where it is seen, and its cells in the order of the view's columns.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub place: &'static str,
+    pub cells: Vec<Cell>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Cell {
+    Text(Option<String>),
+    Number(Option<i64>),
+}
+
+pub fn text(text: &str) -> Cell {
+    Cell::Text(Some(text.to_owned()))
+}
+
+pub fn number(number: i64) -> Cell {
+    Cell::Number(Some(number))
+}
+
 #[derive(Default)]
 pub struct Plant {
+    pub records: BTreeMap<&'static str, Vec<Record>>,
+    /// Who sees one of them sees lots.
+    pub stations: Mutex<Vec<String>>,
+    /// What was asked of the records.
+    pub asked: Mutex<Vec<RecordQuery>>,
+    /// Pages of records that were handed out.
+    pub pages: AtomicUsize,
     pub tags: Vec<Tag>,
     pub points: BTreeMap<u32, Vec<Point>>,
     pub events: Vec<EventRow>,
@@ -253,6 +281,61 @@ impl Catalog for Shared {
     }
 }
 
+struct Paging {
+    plant: Arc<Plant>,
+    query: RecordQuery,
+    at: usize,
+}
+
+impl Pages for Paging {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<RecordRows>, Unreadable>> {
+        Box::pin(async move {
+            let wait = self.plant.slow_ms.load(Ordering::Relaxed);
+            tokio::time::sleep(std::time::Duration::from_millis(u64::try_from(wait).expect("small"))).await;
+            if self.plant.damaged.load(Ordering::Relaxed) {
+                return Err(Unreadable("the database gives no answer; try again once it is back".to_owned()));
+            }
+            let all = self.plant.records.get(self.query.view).map_or(&[][..], Vec::as_slice);
+            if self.at >= all.len() {
+                return Ok(None);
+            }
+            let page = &all[self.at..all.len().min(self.at + usize::try_from(self.query.page).expect("small"))];
+            self.at += page.len();
+            self.plant.pages.fetch_add(1, Ordering::Relaxed);
+            let lots = matches!(self.query.view, "report_lots" | "report_genealogy");
+            let sees = |record: &&Record| {
+                lots || self.query.branches.iter().any(|branch| andon_model::path::is_under(record.place, branch))
+            };
+            let rows: Vec<&Record> = page.iter().filter(sees).collect();
+            let schema = andon_sql::views::columns(self.query.view).expect("a view");
+            let column = |name: &&str| {
+                let at = schema.index_of(name).expect("a column");
+                let texts =
+                    || rows.iter().map(|row| if let Cell::Text(text) = &row.cells[at] { text.clone() } else { None });
+                let numbers =
+                    || rows.iter().map(|row| if let Cell::Number(number) = row.cells[at] { number } else { None });
+                match schema.field(at).data_type() {
+                    arrow::datatypes::DataType::Utf8View => RecordColumn::Texts(texts().collect()),
+                    _ => RecordColumn::Numbers(numbers().collect()),
+                }
+            };
+            Ok(Some(RecordRows { rows: rows.len(), columns: self.query.columns.iter().map(column).collect() }))
+        })
+    }
+}
+
+impl Records for Shared {
+    fn open(&self, query: RecordQuery) -> Box<dyn Pages> {
+        self.0.asked.lock().expect("lock").push(query.clone());
+        Box::new(Paging { plant: self.0.clone(), query, at: 0 })
+    }
+    fn sees_lots(&self, branches: &[String]) -> bool {
+        let stations = self.0.stations.lock().expect("lock");
+        let sees = |path: &String| branches.iter().any(|branch| andon_model::path::is_under(path, branch));
+        stations.iter().any(sees)
+    }
+}
+
 impl Gate for Shared {
     fn log_in<'a>(
         &'a self,
@@ -302,6 +385,7 @@ impl World {
         let ports = Ports {
             history: Arc::new(Shared(plant.clone())),
             catalog: Arc::new(Shared(plant.clone())),
+            records: Arc::new(Shared(plant.clone())),
             gate: Arc::new(Shared(plant.clone())),
         };
         let engine = Engine::start(ports, options).expect("threads");

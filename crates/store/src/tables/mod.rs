@@ -11,6 +11,7 @@ mod orders;
 mod outbox;
 mod plant;
 mod report;
+pub(crate) mod rows;
 mod timeline;
 mod tools;
 mod trace;

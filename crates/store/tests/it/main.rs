@@ -16,6 +16,7 @@ mod plant;
 mod postgres;
 mod relay;
 mod report;
+mod rows;
 mod server;
 mod shift;
 mod timeline;
