@@ -155,10 +155,10 @@ impl Meter {
             scale: 1.0,
             at_most: rule.most_kw.and_then(|most| Quantity::from_f64(most * hours).ok()),
         };
-        if self.counter.last().is_some_and(|last| is_back(counter, last, shown)) {
-            if let Some(left_out) = self.back(shown, at_us.saturating_sub(from)) {
-                return left_out;
-            }
+        if self.counter.last().is_some_and(|last| is_back(counter, last, shown))
+            && let Some(left_out) = self.back(shown, at_us.saturating_sub(from))
+        {
+            return left_out;
         }
         self.low = None;
         // Of a first reading nothing is known before it.
