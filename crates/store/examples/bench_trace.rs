@@ -20,7 +20,7 @@ use andon_store::trace::{
 use serde_json::json;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, Row, SqliteConnection};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -362,6 +362,7 @@ async fn take_in(store: &Store) {
                 operation: None,
                 passed: Some(true),
                 measures: json!({ "force": 12.5 }).as_object().cloned().unwrap_or_default(),
+                firmware: BTreeMap::new(),
                 last: false,
             };
             let part = move |p: u32| NewEdge {

@@ -2003,6 +2003,7 @@ export const de: Messages = {
   'trace.not_good': 'nicht gut',
   'trace.not_said': 'nicht gesagt',
   'trace.measured': 'Gemessen',
+  'trace.firmware': 'Firmware von {component} {version}',
   'trace.measured_what': 'Die Grenzen, die galten, stehen im Zertifikat.',
   'trace.parts': 'Teile',
   'trace.as_built': 'Wie gebaut',

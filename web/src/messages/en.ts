@@ -2002,6 +2002,7 @@ export const en = {
   'trace.not_good': 'not good',
   'trace.not_said': 'not said',
   'trace.measured': 'Measured',
+  'trace.firmware': 'firmware of {component} {version}',
   'trace.measured_what': 'The limits that held stand in the certificate.',
   'trace.parts': 'Parts',
   'trace.as_built': 'As built',

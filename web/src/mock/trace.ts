@@ -86,7 +86,7 @@ export class MockTrace {
       this.#join(valves, pump, 2, 'valve_lot', at, MOUNT);
       this.#join(compressor, pump, 1, 'compressor_serial', at, MOUNT);
       this.#join(boards, pump, 1, 'board_lot', at, MOUNT);
-      this.passes.push({ unit: pump.id, equipment: MOUNT, at_ms: at, job: null, operation: '10', passed: true, measures: { torque: 12.4 + i / 10, tightness: 'dry' } });
+      this.passes.push({ unit: pump.id, equipment: MOUNT, at_ms: at, job: null, operation: '10', passed: true, measures: { torque: 12.4 + i / 10, tightness: 'dry' }, firmware: [] });
       if (i === 11) continue;
       if (i === 7) this.#pass(pump, at + 8 * MIN, false, 3.81);
       this.#pass(pump, at + 12 * MIN, true, 0.42 + i / 50);
@@ -126,7 +126,7 @@ export class MockTrace {
     if (lies) lies.quantity -= quantity;
   }
   #pass(unit: MockItem, at: number, passed: boolean, leak: number): void {
-    this.passes.push({ unit: unit.id, equipment: TEST, at_ms: at, job: null, operation: '20', passed, measures: { leak_rate: leak, power: 1.42 } });
+    this.passes.push({ unit: unit.id, equipment: TEST, at_ms: at, job: null, operation: '20', passed, measures: { leak_rate: leak, power: 1.42 }, firmware: [{ component: 'controller', version: 'HPC-2.4.1', sha256: null }] });
   }
   #find(what: string, at: number, item: MockItem | null, other: MockItem | null | undefined, text: string): void {
     this.findings.push({ number: this.findings.length + 1, what, at_ms: at, item: item?.id ?? null, other: other?.id ?? null, text });

@@ -134,6 +134,19 @@ pub struct PassView {
     /// What was measured, by characteristic.
     #[schema(value_type = Object)]
     pub measures: Map<String, Json>,
+    /// Which programs were loaded, by what they run on.
+    pub firmware: Vec<FirmwareView>,
+}
+
+/// A program that was loaded into a unit, as far as it was told.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct FirmwareView {
+    /// What it runs on.
+    pub component: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// The SHA-256 of the file, in hexadecimal digits.
+    pub sha256: Option<String>,
 }
 
 /// Something that went into something.

@@ -48,7 +48,7 @@ pub use reason::Reason;
 pub use report::{ReportKind, ReportSchedule};
 pub use revision::order as revision_order;
 pub use skill::Skill;
-pub use station::{DrawFrom, MeasureTag, PartTag, ResultTag, Station};
+pub use station::{DrawFrom, FirmwareTag, MeasureTag, PartTag, ResultTag, Station};
 pub use target::Target;
 pub use tool::{Life, Tool};
 pub use vessel::{Mixing, Vessel};

@@ -11,8 +11,10 @@ use andon_model::{DataType, Sample, TagPath};
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
 
-/// The most measured values, and the most parts, of a station.
+/// The most measured values, parts, vessels and programs of a station, each.
 const LIMIT: usize = 200;
+/// The longest name of a component, in bytes: what a certificate takes is no shorter.
+const NAME_LIMIT: usize = 128;
 /// The most values that mean "pass".
 const PASS_LIMIT: usize = 100;
 
@@ -31,6 +33,8 @@ pub struct Station {
     pub parts: Vec<PartTag>,
     /// What each unit gets out of a vessel.
     pub draws: Vec<DrawFrom>,
+    /// Which programs were loaded.
+    pub firmware: Vec<FirmwareTag>,
     /// Whether units are made here; elsewhere one that is not known is told.
     pub first: bool,
     /// Whether a unit that passes here is finished.
@@ -76,6 +80,17 @@ pub struct PartTag {
     pub quantity: Option<Quantity>,
 }
 
+/// The tags that say which program was loaded into a component of the unit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FirmwareTag {
+    /// What it runs on: a word of the plant's own, such as `controller`.
+    pub component: String,
+    /// The tag with its version.
+    pub version: TagPath,
+    /// The tag with the SHA-256 of the file that was loaded, in hexadecimal digits; `None`: that is not told.
+    pub sha256: Option<TagPath>,
+}
+
 /// So much of what is in a vessel goes into each unit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DrawFrom {
@@ -94,7 +109,7 @@ impl DrawFrom {
 }
 
 pub(super) fn read(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<Station> {
-    table.only(&["serial", "product", "result", "measure", "part", "draw", "first", "last"]);
+    table.only(&["serial", "product", "result", "measure", "part", "draw", "firmware", "first", "last"]);
     let serial = match table.map.contains_key("serial") {
         true => text_tag(table, "serial", index),
         false => {
@@ -128,19 +143,29 @@ pub(super) fn read(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<Stati
         Some(draw)
     });
     let draws: Vec<DrawFrom> = draws.into_iter().collect::<Option<_>>()?;
+    limited(table, "firmware", LIMIT)?;
+    let mut components = BTreeSet::new();
+    let firmware = table.tables("firmware", |table| {
+        let firmware = firmware(table, index)?;
+        if !components.insert(firmware.component.clone()) {
+            let message = format!("two programs run on \"{}\" here", firmware.component);
+            table.found("component", message, "keep one, or call one of them otherwise");
+        }
+        Some(firmware)
+    });
+    let firmware: Vec<FirmwareTag> = firmware.into_iter().collect::<Option<_>>()?;
     let (first, last) = (table.flag("first"), table.flag("last"));
     let (measures, parts) = (measures.into_iter().collect::<Option<_>>(), parts.into_iter().collect::<Option<_>>());
     // One that is wrong is told, and is not as if it were not there.
     let product = product.map_or(Some(None), |product| product.map(Some))?;
-    Some(Station { serial: serial?, product, result, measures: measures?, parts: parts?, draws, first, last })
+    Some(Station { serial: serial?, product, result, measures: measures?, parts: parts?, draws, firmware, first, last })
 }
 
 /// A tag with texts.
 fn text_tag(table: &mut Table<'_, '_>, at: &str, index: &Index<'_>) -> Option<TagPath> {
     let tag = tag_at(table, at, index)?;
     if tag.data_type != DataType::String {
-        let message =
-            format!("{} is a {} tag, and numbers of lots and units are texts", tag.path, tag.data_type.name());
+        let message = format!("{} is a {} tag, and what names something is a text", tag.path, tag.data_type.name());
         table.found(at, message, "write a string tag");
         return None;
     }
@@ -231,6 +256,23 @@ fn part(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<PartTag> {
         table.found("quantity", "what has a serial number is one".to_owned(), "take `quantity` out");
     }
     Some(PartTag { material: material?, tag: tag?, by: by?.1, quantity })
+}
+
+fn firmware(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<FirmwareTag> {
+    table.only(&["component", "version", "sha256"]);
+    let component = needed(table, "component", "write what the program runs on, such as \"controller\"");
+    if let Some(component) = component.as_deref().filter(|component| component.len() > NAME_LIMIT) {
+        let message = format!("a component's name has at most {NAME_LIMIT} bytes, and this has {}", component.len());
+        table.found("component", message, "write a shorter one");
+    }
+    if !table.map.contains_key("version") {
+        table.found_here("\"version\" is missing".to_owned(), "write the tag that says which version was loaded");
+        return None;
+    }
+    let version = text_tag(table, "version", index);
+    let sha256 = table.map.contains_key("sha256").then(|| text_tag(table, "sha256", index));
+    let sha256 = sha256.map_or(Some(None), |sha256| sha256.map(Some));
+    Some(FirmwareTag { component: component?, version: version?, sha256: sha256? })
 }
 
 fn draw(table: &mut Table<'_, '_>, index: &Index<'_>) -> Option<DrawFrom> {

@@ -275,6 +275,13 @@ fn what_is_wrong_with_a_station_is_told_with_its_place() {
                     { "material": "compressor", "serial": word, "lot": word },
                     { "lot": "works/line/filler/wort" },
                 ],
+                "firmware": [
+                    { "component": "controller" },
+                    { "component": "controller", "version": word, "sha256": amps },
+                    { "component": "x".repeat(129), "version": word },
+                    { "component": "drive", "version": word },
+                    { "component": "drive", "version": word },
+                ],
             },
         })),
         [
@@ -283,7 +290,7 @@ fn what_is_wrong_with_a_station_is_told_with_its_place() {
             "changeover.2.takes: this cannot stand at \"takes\"; write a time from \"0s\" to \"168h\"",
             "changeover.2: the changeover from \"small\" to \"large\" is there twice; keep one",
             "changeover_default: this cannot stand at \"changeover_default\"; write a time from \"0s\" to \"168h\"",
-            "unit.serial: works/line/filler/amps is a double tag, and numbers of lots and units are texts; write a string tag",
+            "unit.serial: works/line/filler/amps is a double tag, and what names something is a text; write a string tag",
             "unit.result: which texts of works/line/filler/word mean that the unit passed is not said; write them: pass = [\"OK\"]",
             "unit.measure.0.tag: a string tag measures nothing; write a tag with numbers",
             "unit.measure.0.characteristic: no material has a characteristic \"Presure\"; did you mean \"Pressure\"?",
@@ -292,6 +299,10 @@ fn what_is_wrong_with_a_station_is_told_with_its_place() {
             "unit.part.2: which tag says what was put in is not said, or said twice; write either `lot` or `serial`, with the path of a string tag",
             "unit.part.3: \"material\" is missing; write the name of a material",
             "unit.part.3.lot: there is no tag \"works/line/filler/wort\"; did you mean \"works/line/filler/word\"? Or write the path of a tag, or add a [[tag]] of it",
+            "unit.firmware.0: \"version\" is missing; write the tag that says which version was loaded",
+            "unit.firmware.1.sha256: works/line/filler/amps is a double tag, and what names something is a text; write a string tag",
+            "unit.firmware.2.component: a component's name has at most 128 bytes, and this has 129; write a shorter one",
+            "unit.firmware.4.component: two programs run on \"drive\" here; keep one, or call one of them otherwise",
         ]
     );
     assert_eq!(
@@ -301,7 +312,7 @@ fn what_is_wrong_with_a_station_is_told_with_its_place() {
     assert_eq!(
         machine(json!({ "unit": { "serial": word, "product": amps } })),
         [
-            "unit.product: works/line/filler/amps is a double tag, and numbers of lots and units are texts; write a string tag"
+            "unit.product: works/line/filler/amps is a double tag, and what names something is a text; write a string tag"
         ]
     );
     assert_eq!(machine(json!({ "unit": { "serial": word, "product": word } })), [""; 0]);

@@ -18,7 +18,7 @@ const PRODUCTS: usize = 16;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {
-    /// A serial number or the number of a lot.
+    /// A serial number, the number of a lot, or which program it is.
     Number(String),
     /// A measured value.
     Measured(Number),

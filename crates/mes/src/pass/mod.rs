@@ -22,6 +22,7 @@ mod tests;
 
 pub use heard::{Heard, Reading};
 
+use crate::certificate::{Id, Sha256};
 use crate::master::{PartTag, Station, good};
 use andon_model::{Sample, TagId, TagPath, Timestamp, Value};
 use serde_json::{Map, Number, Value as Json};
@@ -48,8 +49,21 @@ pub struct Pass {
     pub measures: Map<String, Json>,
     /// What was put in: the tag that says it, and the number of its lot or its serial number.
     pub parts: Vec<(PartTag, String)>,
+    /// Which programs were loaded.
+    pub firmware: Vec<Loaded>,
     /// More of a pass that was told before.
     pub more: bool,
+}
+
+/// A program that was loaded into a unit, as far as it is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Loaded {
+    /// What it runs on.
+    pub component: String,
+    /// Its version.
+    pub version: Option<String>,
+    /// The SHA-256 of the file, in lower-case hexadecimal digits.
+    pub sha256: Option<String>,
 }
 
 /// Something that people should hear of.
@@ -57,6 +71,15 @@ pub struct Pass {
 pub enum Remark {
     /// A number that cannot be one of a lot or unit.
     NoNumber {
+        /// The tag.
+        tag: TagPath,
+        /// When.
+        at: Timestamp,
+        /// How it begins.
+        begin: String,
+    },
+    /// What is no version of a program, or no SHA-256.
+    NoFirmware {
         /// The tag.
         tag: TagPath,
         /// When.
@@ -90,6 +113,8 @@ enum Role {
     Result,
     Measure(usize),
     Part(usize),
+    Version(usize),
+    Digest(usize),
 }
 
 impl Role {
@@ -101,6 +126,8 @@ impl Role {
             Self::Result => "result".to_owned(),
             Self::Measure(at) => format!("measure {}", station.measures[*at].characteristic),
             Self::Part(at) => format!("part {}", station.parts[*at].tag),
+            Self::Version(at) => format!("firmware {}", station.firmware[*at].component),
+            Self::Digest(at) => format!("digest {}", station.firmware[*at].component),
         }
     }
 }
@@ -145,6 +172,10 @@ impl Follower {
             station.result.iter().for_each(|result| uses(&result.tag, Role::Result));
             station.measures.iter().enumerate().for_each(|(at, measure)| uses(&measure.tag, Role::Measure(at)));
             station.parts.iter().enumerate().for_each(|(at, part)| uses(&part.tag, Role::Part(at)));
+            for (at, firmware) in station.firmware.iter().enumerate() {
+                uses(&firmware.version, Role::Version(at));
+                firmware.sha256.iter().for_each(|tag| uses(tag, Role::Digest(at)));
+            }
         }
         self.stations = stations;
     }
@@ -221,6 +252,8 @@ fn tag_of<'s>(station: &'s Station, role: &Role) -> &'s TagPath {
         Role::Result => station.result.as_ref().map_or(&station.serial, |result| &result.tag),
         Role::Measure(at) => &station.measures[*at].tag,
         Role::Part(at) => &station.parts[*at].tag,
+        Role::Version(at) => &station.firmware[*at].version,
+        Role::Digest(at) => station.firmware[*at].sha256.as_ref().unwrap_or(&station.firmware[*at].version),
     }
 }
 
@@ -231,20 +264,45 @@ fn understood(station: &Station, role: &Role, at: Timestamp, sample: &Sample) ->
         (Role::Result, _) => Ok(station.result.as_ref().and_then(|result| result.passed(sample)).map(Reading::Passed)),
         (Role::Measure(_), Value::Double(value)) => Ok(Number::from_f64(*value).map(Reading::Measured)),
         (Role::Measure(_), Value::Int64(value)) => Ok(Some(Reading::Measured(Number::from(*value)))),
+        (Role::Version(_) | Role::Digest(_), Value::String(text)) => {
+            let text = unpadded(text);
+            let said = match role {
+                Role::Digest(_) => text.to_ascii_lowercase(),
+                _ => text.to_owned(),
+            };
+            let fits = match role {
+                Role::Digest(_) => Sha256::parse(&said).is_ok(),
+                _ => Id::parse(&said).is_ok(),
+            };
+            match (text.is_empty(), fits) {
+                (true, _) => Ok(None),
+                (false, true) => Ok(Some(Reading::Number(said))),
+                (false, false) => {
+                    Err(Remark::NoFirmware { tag: tag_of(station, role).clone(), at, begin: begin_of(text) })
+                }
+            }
+        }
         (Role::Serial | Role::Product | Role::Part(_), Value::String(text)) => {
-            // Controllers fill their texts up with spaces or zeros.
-            let number = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+            let number = unpadded(text);
             if number.is_empty() {
                 return Ok(None);
             }
             if number.len() > NUMBER_LIMIT || number.chars().any(char::is_control) {
-                let begin = number.chars().filter(|c| !c.is_control()).take(40).collect();
-                return Err(Remark::NoNumber { tag: tag_of(station, role).clone(), at, begin });
+                return Err(Remark::NoNumber { tag: tag_of(station, role).clone(), at, begin: begin_of(number) });
             }
             Ok(Some(Reading::Number(number.to_owned())))
         }
         _ => Ok(None),
     }
+}
+
+/// A text without what controllers fill their texts up with: spaces or zeros.
+fn unpadded(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\0')
+}
+
+fn begin_of(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 
 /// A pass in the words of the station.
@@ -258,6 +316,7 @@ fn shaped(path: &str, station: &Station, pass: heard::Passed) -> Pass {
         passed: (station.result.is_none() && !pass.more).then_some(true),
         measures: Map::new(),
         parts: Vec::new(),
+        firmware: Vec::new(),
         more: pass.more,
     };
     let mut said = pass.said;
@@ -272,6 +331,16 @@ fn shaped(path: &str, station: &Station, pass: heard::Passed) -> Pass {
     for (at, part) in station.parts.iter().enumerate() {
         if let Some(Reading::Number(number)) = said.remove(&Role::Part(at).word(station)) {
             shaped.parts.push((part.clone(), number));
+        }
+    }
+    for (at, firmware) in station.firmware.iter().enumerate() {
+        let [version, sha256] =
+            [Role::Version(at), Role::Digest(at)].map(|role| match said.remove(&role.word(station)) {
+                Some(Reading::Number(text)) => Some(text),
+                _ => None,
+            });
+        if version.is_some() || sha256.is_some() {
+            shaped.firmware.push(Loaded { component: firmware.component.clone(), version, sha256 });
         }
     }
     shaped

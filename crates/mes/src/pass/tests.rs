@@ -1,7 +1,7 @@
 //! Readings of stations in every order, cut into frames anywhere, and passes as a plant engineer expects them.
 
 use super::*;
-use crate::master::{MeasureTag, ResultTag, Tracked};
+use crate::master::{FirmwareTag, MeasureTag, ResultTag, Tracked};
 use andon_model::StatusCode;
 use proptest::prelude::*;
 use serde_json::json;
@@ -21,12 +21,17 @@ fn station(result: bool) -> Station {
         measures: vec![MeasureTag { characteristic: "flow".to_owned(), tag: path("flow") }],
         parts: vec![part("valve", Tracked::Lot), part("motor", Tracked::Serial)],
         draws: Vec::new(),
+        firmware: vec![FirmwareTag {
+            component: "controller".to_owned(),
+            version: path("version"),
+            sha256: Some(path("digest")),
+        }],
         first: true,
         last: false,
     }
 }
 
-const TAGS: [&str; 6] = ["serial", "result", "flow", "valve", "motor", "product"];
+const TAGS: [&str; 8] = ["serial", "result", "flow", "valve", "motor", "product", "version", "digest"];
 
 fn follower_of(station: Station, heard: BTreeMap<String, Heard>) -> Follower {
     let mut follower = Follower::new(heard);
@@ -211,6 +216,27 @@ fn bad_readings_and_empty_texts_say_nothing_and_what_is_no_number_is_told() {
 }
 
 #[test]
+fn which_program_was_loaded_is_of_the_unit_and_what_is_no_version_is_told() {
+    let loaded = |told: &Told| told.passes.iter().flat_map(|pass| pass.firmware.clone()).collect::<Vec<_>>();
+    let program = |version: Option<&str>, sha256: Option<String>| {
+        vec![Loaded { component: "controller".to_owned(), version: version.map(str::to_owned), sha256 }]
+    };
+    let mut follower = follower();
+    let told = follower.take(&frame("9 version 2.4.1, 10 serial A"));
+    assert_eq!(loaded(&told), program(Some("2.4.1"), None));
+    let told = follower.take(&frame(&format!("10 digest {}", "AB".repeat(32))));
+    assert_eq!((loaded(&told), told.passes[0].more), (program(None, Some("ab".repeat(32))), true));
+    assert_eq!(loaded(&follower.take(&frame("11 serial B, 11 version"))), [], "nothing is said of it");
+    for (tag, text) in
+        [(7, "ab".repeat(31)), (7, "no digest".to_owned()), (6, "x".repeat(65)), (6, "a\u{202e}b".to_owned())]
+    {
+        let told = follower.take(&[sample(tag, Value::String(text.as_str().into()), 12)]);
+        assert!(matches!(&told.remarks[..], [(_, Remark::NoFirmware { .. })]), "{text}: {told:?}");
+    }
+    assert_eq!(loaded(&follower.take(&frame("12 serial C"))), []);
+}
+
+#[test]
 fn where_no_result_is_said_all_that_passes_is_good() {
     let mut follower = follower_of(station(false), BTreeMap::new());
     assert_eq!(shown(&follower.take(&frame("10 serial A"))), "A @10 good");
@@ -267,7 +293,9 @@ fn recorded(told: &[Pass]) -> BTreeMap<(Timestamp, String), BTreeMap<String, Str
         let passed = pass.passed.map(|passed| ("passed".to_owned(), passed.to_string()));
         let measures = pass.measures.iter().map(|(name, value)| (name.clone(), value.to_string()));
         let parts = pass.parts.iter().map(|(part, number)| (part.material.clone(), number.clone()));
-        for (name, value) in passed.into_iter().chain(measures).chain(parts) {
+        let firmware =
+            pass.firmware.iter().flat_map(|loaded| Some((loaded.component.clone(), loaded.version.clone()?)));
+        for (name, value) in passed.into_iter().chain(measures).chain(parts).chain(firmware) {
             kept.entry(name).or_insert(value);
         }
     }
@@ -275,7 +303,7 @@ fn recorded(told: &[Pass]) -> BTreeMap<(Timestamp, String), BTreeMap<String, Str
 }
 
 fn said() -> impl Strategy<Value = Vec<Vec<Sample>>> {
-    let reading = (0u32..6, 0i64..40, 0i64..4).prop_map(|(tag, second, value)| match tag {
+    let reading = (0u32..7, 0i64..40, 0i64..4).prop_map(|(tag, second, value)| match tag {
         1 => sample(tag, Value::Int64(value % 2), second),
         2 => sample(tag, Value::Double(value as f64), second),
         _ => sample(tag, Value::String(format!("N{value}").into()), second),

@@ -29,6 +29,7 @@ use andon_store::trace::{
 };
 use andon_store::{OutboxRepository as _, PlantRepository as _, Store};
 use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -532,6 +533,7 @@ fn unit(clock: &dyn Clock, number: &str, job: Uuid) -> [Step; 2] {
         operation: None,
         passed: Some(true),
         measures: serde_json::Map::new(),
+        firmware: BTreeMap::new(),
         last: true,
     };
     [Step::Item(item), Step::Pass(pass)]

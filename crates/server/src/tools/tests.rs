@@ -16,6 +16,7 @@ use andon_store::trace::{
 };
 use andon_store::{OutboxRepository as _, PlantRepository as _};
 use serde_json::Map;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -532,6 +533,7 @@ async fn passed(floor: &Testbed, number: usize, machine: &str, minute: i64) {
         operation: None,
         passed: Some(true),
         measures: Map::new(),
+        firmware: BTreeMap::new(),
         last: false,
     };
     let steps = vec![Step::Item(item), Step::Pass(pass)];

@@ -8,8 +8,8 @@ use super::steps::UNKNOWN;
 use andon_access::signing::SigningKeyError;
 use andon_bus::ids::new_id;
 use andon_mes::certificate::{
-    Certificate, Content, Decimal, Document, Energy, Hex, Id, Identity, Issuer, Limits, Name, Part, Product, ProductId,
-    PublicKey, Role, SerialUnit, Sha256, Signature, Signer, StateTimes, TestValue, Trace,
+    Certificate, Content, Decimal, Document, Energy, Firmware, Hex, Id, Identity, Issuer, Limits, Name, Part, Product,
+    ProductId, PublicKey, Role, SerialUnit, Sha256, Signature, Signer, StateTimes, TestValue, Trace,
 };
 use andon_mes::energy::trail::Drawn;
 use andon_mes::job::Trigger;
@@ -24,7 +24,9 @@ use andon_model::path::EquipmentPath;
 use andon_model::unit::Unit;
 use andon_store::StoreError;
 use andon_store::orders::OrderRepository;
-use andon_store::trace::{Edge, Finished, Item, ItemKind, ItemRef, NewCertificate, PAGE_MAX, PassAt, TraceRepository};
+use andon_store::trace::{
+    Edge, Finished, Item, ItemKind, ItemRef, NewCertificate, PAGE_MAX, PassAt, Program, TraceRepository,
+};
 use sha2::Digest as _;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -349,8 +351,7 @@ fn content(master: &MasterData, known: Known, issuer: Issuer, issued_at: Timesta
         job_order: job.map(|job| id("job order", &job)).transpose()?,
         parts: parts.iter().map(|(item, edge)| part(master, item, edge)).collect::<Result<_, _>>()?,
         tests: tests(product, &passes)?,
-        // Nothing in the plant tells it yet.
-        firmware: Vec::new(),
+        firmware: firmware(&passes)?,
         documents,
         roles,
         states,
@@ -394,6 +395,29 @@ fn part(master: &MasterData, item: &Item, edge: &Edge) -> Result<Part, Fault> {
         unit: unit_of(unit),
         position: Id::parse(&edge.position).ok(),
     })
+}
+
+/// What was last said of each program; one whose version nobody said is none.
+fn firmware(passes: &[PassAt]) -> Result<Vec<Firmware>, Fault> {
+    let mut last: BTreeMap<&str, &Program> = BTreeMap::new();
+    for (component, program) in passes.iter().flat_map(|pass| &pass.firmware) {
+        if program.version.is_some() {
+            last.insert(component, program);
+        }
+    }
+    let wrong = |component: &str, error: &dyn std::fmt::Display| {
+        Fault::NotPossible(format!("the firmware of its {component} does not fit into a certificate: {error}"))
+    };
+    last.into_iter()
+        .filter_map(|(component, program)| Some((component, program.version.as_deref()?, program.sha256.as_deref())))
+        .map(|(component, version, sha256)| {
+            Ok(Firmware {
+                component: Name::parse(component).map_err(|error| wrong(component, &error))?,
+                version: Id::parse(version).map_err(|error| wrong(component, &error))?,
+                sha256: sha256.map(Sha256::parse).transpose().map_err(|error| wrong(component, &error))?,
+            })
+        })
+        .collect()
 }
 
 /// The last value of each characteristic at each station, against the limits in force.

@@ -3,10 +3,10 @@
 use super::Traceability;
 use andon_api::ports::NotDone;
 use andon_api::ports::trace::{
-    CertificateFile, CertificateView, DecisionView, DecisionWish, FindingView, FinishedView, HoldingCertificateView,
-    ItemView, ItemsPage, ItemsQuery, LabelForm, LinkView, Listed, LotView, OrderUnitView, OrderUnitsPage, PartView,
-    PassView, ReachedView, RecallRowView, RecallView, ReceiptWish, StockView, TraceView, Traced, Traces,
-    UnitCredential, UnitView,
+    CertificateFile, CertificateView, DecisionView, DecisionWish, FindingView, FinishedView, FirmwareView,
+    HoldingCertificateView, ItemView, ItemsPage, ItemsQuery, LabelForm, LinkView, Listed, LotView, OrderUnitView,
+    OrderUnitsPage, PartView, PassView, ReachedView, RecallRowView, RecallView, ReceiptWish, StockView, TraceView,
+    Traced, Traces, UnitCredential, UnitView,
 };
 use andon_mes::certificate::Hex;
 use andon_mes::trace::gs1::{Code, ContainerCode, Element, number_of};
@@ -17,7 +17,7 @@ use andon_model::access::Principal;
 use andon_store::Store;
 use andon_store::trace::{
     AsOf, CertificateBrief, CertificateState, ClosureWish, Cut, Direction, Disposition, Edge, Finished, Item,
-    ItemFilter, ItemKind, ItemRef, PAGE_MAX, PassAt, Place, RecallRow, TraceRepository, UnitOfJob,
+    ItemFilter, ItemKind, ItemRef, PAGE_MAX, PassAt, Place, Program, RecallRow, TraceRepository, UnitOfJob,
 };
 use uuid::Uuid;
 
@@ -386,6 +386,11 @@ fn pass_view(pass: PassAt) -> PassView {
         operation: pass.operation,
         passed: pass.passed,
         measures: pass.measures,
+        firmware: pass
+            .firmware
+            .into_iter()
+            .map(|(component, Program { version, sha256 })| FirmwareView { component, version, sha256 })
+            .collect(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::vessel::vessel_in;
 use super::{Traceability, Unkept};
 use andon_bus::ids::new_id;
 use andon_mes::master::{MasterData, Material, PartTag, Station, Tracked};
-use andon_mes::pass::{Pass, Remark, item_id};
+use andon_mes::pass::{Loaded, Pass, Remark, item_id};
 use andon_mes::quantity::Quantity;
 use andon_model::access::Principal;
 use andon_model::event::{Event, TraceChange, What};
@@ -14,8 +14,8 @@ use andon_model::{Clock, Timestamp};
 use andon_store::StoreError;
 use andon_store::orders::{OrderRepository, SpanFilter};
 use andon_store::trace::{
-    Disposition, Finding, ItemKind, ItemName, ItemRef, NewDraw, NewEdge, NewItem, NewPass, ONE, STEPS_MAX, Step, Told,
-    TraceRepository,
+    Disposition, Finding, ItemKind, ItemName, ItemRef, NewDraw, NewEdge, NewItem, NewPass, ONE, Program, STEPS_MAX,
+    Step, Told, TraceRepository,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -108,6 +108,15 @@ impl Traceability {
                 tag.to_string(),
                 format!(
                     "at {at} it said what no serial or lot number is: {begin:?}; look what the scanner or the controller writes there"
+                ),
+            ),
+            Remark::NoFirmware { tag, at, begin } => event(
+                station,
+                "no_firmware",
+                tag.to_string(),
+                format!(
+                    "at {at} it said {begin:?}, which is no version of at most 64 characters, or no SHA-256 of 64 hexadecimal digits; \
+                     it is left out: look what the programming station writes there"
                 ),
             ),
             Remark::Otherwise { serial, at, said } => event(
@@ -312,8 +321,13 @@ fn of_pass(
         operation: job.map(|job| job.operation.clone()),
         passed: pass.passed,
         measures: pass.measures.clone(),
+        firmware: pass.firmware.iter().map(program).collect(),
         last: station.last,
     }));
+}
+
+fn program(loaded: &Loaded) -> (String, Program) {
+    (loaded.component.clone(), Program { version: loaded.version.clone(), sha256: loaded.sha256.clone() })
 }
 
 fn item(name: ItemName, at: Timestamp) -> NewItem {

@@ -30,6 +30,7 @@ equipment = [{ path = "works", level = "site" }, { path = "works/line", level = 
 tag = [
   { path = "works/line/mount/state", type = "int64" }, { path = "works/line/mount/serial", type = "string" }, { path = "works/line/mount/valve", type = "string" }, { path = "works/line/mount/motor", type = "string" },
   { path = "works/line/test/serial", type = "string" }, { path = "works/line/test/result", type = "int64" }, { path = "works/line/test/leak", type = "double", unit = "g" },
+  { path = "works/line/test/version", type = "string" }, { path = "works/line/test/digest", type = "string" },
   { path = "works/line/pack/serial", type = "string" },
 ]
 vessel = [{ equipment = "works/line", material = "RESIN", capacity = 100 }]
@@ -41,7 +42,7 @@ state = { tag = "works/line/mount/state", packml = true }
 unit = { serial = "works/line/mount/serial", part = [{ material = "VALVE", lot = "works/line/mount/valve" }, { material = "MOTOR", serial = "works/line/mount/motor" }], first = true }
 [[machine]]
 equipment = "works/line/test"
-unit = { serial = "works/line/test/serial", result = { tag = "works/line/test/result" }, measure = [{ characteristic = "leak", tag = "works/line/test/leak" }] }
+unit = { serial = "works/line/test/serial", result = { tag = "works/line/test/result" }, measure = [{ characteristic = "leak", tag = "works/line/test/leak" }], firmware = [{ component = "controller", version = "works/line/test/version", sha256 = "works/line/test/digest" }] }
 [[machine]]
 equipment = "works/line/pack"
 unit = { serial = "works/line/pack/serial", last = true }
@@ -235,10 +236,16 @@ async fn a_unit_passes_its_stations_and_is_born_with_all_that_is_known_of_it() {
     let mut here = Here::new().await;
     here.run_order().await;
     here.hear("9 mount state 6, 10 mount serial P0, 20 mount serial P1, 20 mount valve V-7, 20 mount motor M-1").await;
-    here.hear("30 test serial P1, 30 test result 0, 30 test leak 3.5").await;
-    here.hear("40 test serial P1, 40 test result 1, 40 test leak 2.5").await;
+    let digest = "5A".repeat(32);
+    here.hear("30 test serial P1, 30 test result 0, 30 test leak 3.5, 30 test version 2.4.0").await;
+    here.hear("40 test serial P1, 40 test result 1, 40 test leak 2.5, 40 test version 2.4.1").await;
+    here.hear(&format!("40 test digest {digest}")).await;
     here.hear("50 pack serial P1").await;
     let unit = here.unit("P1").await;
+    let programs =
+        |at: usize| unit.passes[at].firmware.iter().map(|one| (one.version.as_deref(), one.sha256.as_deref()));
+    assert_eq!(programs(1).collect::<Vec<_>>(), [(Some("2.4.0"), None)]);
+    assert_eq!(programs(2).collect::<Vec<_>>(), [(Some("2.4.1"), Some(digest.to_lowercase().as_str()))]);
     assert_eq!((unit.item.material.as_str(), unit.item.revision.as_deref()), ("PUMP", Some("C")));
     let passes: Vec<_> =
         unit.passes.iter().map(|pass| (pass.equipment.as_str(), pass.operation.as_deref(), pass.passed)).collect();
@@ -294,6 +301,9 @@ async fn a_unit_passes_its_stations_and_is_born_with_all_that_is_known_of_it() {
             .iter()
             .any(|(name, trace, quantity)| *name == "MOTOR" && matches!(trace, Trace::Serial(_)) && quantity == "1")
     );
+    let [firmware] = &content.firmware[..] else { panic!("{:?}", content.firmware) };
+    assert_eq!((firmware.component.as_str(), firmware.version.as_str()), ("controller", "2.4.1"), "the last one");
+    assert_eq!(firmware.sha256.map(|sha256| sha256.to_string()), Some(digest.to_lowercase()));
     let tests: Vec<_> = content
         .tests
         .iter()

@@ -1,6 +1,6 @@
 //! What is asked, and what is answered.
 
-use super::{DEPTH_MAX, Disposition, FlowKind, ItemKind, ItemName, ItemRef, Mixing, REACH_MAX};
+use super::{DEPTH_MAX, Disposition, Firmware, FlowKind, ItemKind, ItemName, ItemRef, Mixing, REACH_MAX};
 use andon_model::Timestamp;
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
@@ -351,6 +351,8 @@ pub struct PassAt {
     pub passed: Option<bool>,
     /// What was measured, by characteristic.
     pub measures: Map<String, Json>,
+    /// Which programs were loaded, by what they run on.
+    pub firmware: Firmware,
 }
 
 /// What is known of a certificate without reading it.

@@ -19,8 +19,8 @@ pub use ask::{
 pub use refusal::TraceRefusal;
 pub(crate) use refusal::amount;
 pub use step::{
-    Change, Disposition, ItemKind, ItemName, ItemRef, NewCertificate, NewDraw, NewEdge, NewEmptying, NewFill, NewItem,
-    NewLevel, NewMove, NewPass, NewRemoval, NewState, NewUnpacking, Report, Step, Tell, Told, Vessel,
+    Change, Disposition, Firmware, ItemKind, ItemName, ItemRef, NewCertificate, NewDraw, NewEdge, NewEmptying, NewFill,
+    NewItem, NewLevel, NewMove, NewPass, NewRemoval, NewState, NewUnpacking, Program, Report, Step, Tell, Told, Vessel,
 };
 pub use vessel::{FlowKind, LAYERS_MAX, Mixing};
 

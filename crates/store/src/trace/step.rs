@@ -6,6 +6,7 @@ use andon_model::event::Event;
 use andon_model::log::Seq;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -346,6 +347,20 @@ pub struct NewState {
     pub why: String,
 }
 
+/// Programs by what they run on.
+pub type Firmware = BTreeMap<String, Program>;
+
+/// A program, as far as it is told.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Program {
+    /// Its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The SHA-256 of the file that was loaded, in lower-case hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
 /// A unit at a station. What more is said of the same unit, station and time is added to it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct NewPass {
@@ -363,6 +378,8 @@ pub struct NewPass {
     pub passed: Option<bool>,
     /// What was measured, by characteristic.
     pub measures: Map<String, Json>,
+    /// Which programs were loaded, by what they run on.
+    pub firmware: Firmware,
     /// Once it is said to be good here, the unit is finished, and a certificate is due.
     pub last: bool,
 }

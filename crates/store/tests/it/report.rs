@@ -8,6 +8,7 @@ use andon_store::report::{NewReport, OwedReport, ReportFilter, ReportKept, Repor
 use andon_store::trace::{CertificateState, NewCertificate, NewItem, NewPass, Step, TraceRepository};
 use andon_store::{OutboxRepository, Store};
 use serde_json::Map;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 on_both! {
@@ -228,6 +229,7 @@ async fn units_of_an_order_are_listed_page_by_page_with_the_certificate_that_hol
             operation: None,
             passed: Some(true),
             measures: Map::new(),
+            firmware: BTreeMap::new(),
             last: true,
         })
     };

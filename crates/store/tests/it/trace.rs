@@ -6,7 +6,8 @@ use andon_model::event::Event;
 use andon_model::log::{Lane, Seq};
 use andon_store::trace::{
     AsOf, Change, ClosureWish, Cut, Direction, Disposition, ItemFilter, ItemKind, ItemName, ItemRef, NewCertificate,
-    NewEdge, NewItem, NewMove, NewPass, NewRemoval, NewState, ONE, Place, READER, Report, Step, Told, TraceRefusal,
+    NewEdge, NewItem, NewMove, NewPass, NewRemoval, NewState, ONE, Place, Program, READER, Report, Step, Told,
+    TraceRefusal,
 };
 use andon_store::{Repository, StoreError};
 use proptest::prelude::*;
@@ -362,7 +363,7 @@ with_a_repository! {
         let pass = |passed, measures: serde_json::Value| Step::Pass(NewPass {
             unit: pump.clone(), equipment: "works/test".to_owned(), at: at(10), job: Some(id(77)),
             operation: Some("30".to_owned()), passed,
-            measures: measures.as_object().cloned().unwrap_or_else(Map::new), last: false,
+            measures: measures.as_object().cloned().unwrap_or_else(Map::new), firmware: BTreeMap::new(), last: false,
         });
         take_all(store, vec![make(&pump, 1, None), pass(None, json!({ "flow": 4.5 }))]).await;
         let more = applied(store, vec![pass(Some(true), json!({ "noise": 61 })), pass(None, json!({ "flow": 4.5 }))]).await;
@@ -375,16 +376,38 @@ with_a_repository! {
         assert_eq!((report.changed, report.refused.len(), report.findings), (0, 2, 2), "{report:?}");
         let station = async |from, to| store.trace_passes_at("works/test".to_owned(), at(from), at(to), None, 10).await.unwrap().len();
         assert_eq!((station(10, 11).await, station(0, 10).await, station(11, 20).await), (1, 0, 0));
-        let of_a_lot = NewPass { unit: lot("L"), equipment: "e".to_owned(), at: at(1), job: None, operation: None, passed: None, measures: Map::new(), last: false };
+        let of_a_lot = NewPass { unit: lot("L"), equipment: "e".to_owned(), at: at(1), job: None, operation: None, passed: None, measures: Map::new(), firmware: BTreeMap::new(), last: false };
         take_all(store, vec![make(&lot("L"), 2, None)]).await;
         assert!(matches!(refusal(store, vec![Step::Pass(of_a_lot)]).await, TraceRefusal::Unfit { what: "pass", .. }));
+    }
+
+    what_is_said_of_a_program_is_added_and_never_becomes_another(store) {
+        let pump = unit("P");
+        let pass = |component: &str, version: Option<&str>, sha256: Option<&str>| {
+            let program = Program { version: version.map(str::to_owned), sha256: sha256.map(str::to_owned) };
+            Step::Pass(NewPass {
+                unit: pump.clone(), equipment: "works/test".to_owned(), at: at(10), job: None, operation: None, passed: None,
+                measures: Map::new(), firmware: [(component.to_owned(), program)].into(), last: false,
+            })
+        };
+        take_all(store, vec![make(&pump, 1, None), pass("controller", Some("2.4"), None)]).await;
+        let more = vec![pass("controller", None, Some("5a")), pass("drive", Some("1"), None), pass("drive", Some("1"), None)];
+        let more = applied(store, more).await;
+        assert_eq!((more.changed, more.unchanged), (2, 1));
+        let other = applied(store, vec![pass("controller", Some("2.5"), None), pass("controller", None, Some("5b"))]).await;
+        assert_eq!((other.changed, other.refused.len(), other.findings), (0, 2, 2), "{other:?}");
+        let passes = store.trace_passes(id(1), None).await.unwrap();
+        let known = json!({ "controller": { "version": "2.4", "sha256": "5a" }, "drive": { "version": "1" } });
+        assert_eq!(json!(passes[0].firmware), known);
+        let long = "x".repeat(70_000);
+        assert!(matches!(refusal(store, vec![pass("controller", Some(&long), None)]).await, TraceRefusal::Unfit { what: "firmware", .. }));
     }
 
     what_a_job_used_is_what_went_into_the_units_that_passed_for_it(store) {
         let (steel, oil, first, second) = (lot("STEEL"), lot("OIL"), unit("X"), unit("Y"));
         let pass = |unit: &ItemRef, equipment: &str, second, job| Step::Pass(NewPass {
             unit: unit.clone(), equipment: equipment.to_owned(), at: at(second), job: Some(id(job)), operation: None,
-            passed: None, measures: Map::new(), last: false,
+            passed: None, measures: Map::new(), firmware: BTreeMap::new(), last: false,
         });
         take_all(store, vec![
             make(&steel, 1, Some(100)), make(&oil, 2, Some(100)), make(&first, 3, None), make(&second, 4, None),

@@ -12,6 +12,7 @@ use andon_store::trace::{
 };
 use andon_store::{OutboxRepository, Store};
 use serde_json::Map;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 on_both! {
@@ -42,6 +43,7 @@ fn pass(unit: &ItemRef, station: &str, second: i64, passed: Option<bool>, last: 
         operation: None,
         passed,
         measures: Map::new(),
+        firmware: BTreeMap::new(),
         last,
     })
 }

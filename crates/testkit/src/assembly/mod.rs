@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | mount | compressor (serial) and valve (lot) into the frame | `unit`, `state`, `counts`, `online`, `control`; hears `run/set`, `product/set` |
 //! | leak | leak test, g/a | `unit`, `state`, `counts`, `online` |
-//! | eol | electrical test: power, COP, insulation | the same |
+//! | eol | electrical test: power, COP, insulation; which firmware was loaded | the same |
 //! | pack | into the carton, on the scales | the same |
 //!
 //! [`World`] is the line itself, pure; here its stations get a client each. A station keeps what the broker has not
@@ -53,6 +53,8 @@ pub const MASTER: &str = include_str!("master.toml");
 
 /// Where all topics of the line begin.
 const LINE: &str = "works/assembly/line2";
+/// The program that the end of line loads into each unit's controller.
+const FIRMWARE: &str = "HPC-2.4.1";
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
 /// Running numbers of units count from the beginning of 2026, in seconds: no line makes a unit a second, so that one
@@ -281,7 +283,9 @@ fn unit(report: &Report, now: Timestamp) -> Json {
             "compressor_serial": format!("C-{}", report.unit.compressor),
         }),
         Measured::Leak { leak_rate } => json!({ "leak_rate": leak_rate }),
-        Measured::Eol { power, cop, insulation } => json!({ "power": power, "cop": cop, "insulation": insulation }),
+        Measured::Eol { power, cop, insulation } => {
+            json!({ "power": power, "cop": cop, "insulation": insulation, "firmware": FIRMWARE })
+        }
         Measured::Pack { weight } => json!({ "weight": weight }),
     };
     if let (Json::Object(all), Json::Object(more)) = (&mut payload, measured) {

@@ -7,15 +7,16 @@ const link = { from: 'a', to: 'b', quantity: 2, position: 'p', at_ms: 1, removed
 
 test('what nobody has said stays unsaid: quantity, place, result', () => {
   expect(itemsPage({ items: [item], next: null })).toMatchObject({ items: [{ quantity: null, place: null, made: 5 }], next: null });
-  const pass = { equipment: 'w/m', at_ms: 1, job: null, operation: null, measures: { torque: 1.5, seal: 'dry', ok: true } };
-  expect(unit({ ...whole, passes: [{ ...pass, passed: null }] }).passes[0]).toEqual({ equipment: 'w/m', at: 1, operation: null, passed: null, measures: [['torque', 1.5], ['seal', 'dry'], ['ok', true]] });
+  const pass = { equipment: 'w/m', at_ms: 1, job: null, operation: null, measures: { torque: 1.5, seal: 'dry', ok: true }, firmware: [{ component: 'controller', version: '2.4', sha256: null }] };
+  expect(unit({ ...whole, passes: [{ ...pass, passed: null }] }).passes[0]).toEqual({ equipment: 'w/m', at: 1, operation: null, passed: null, measures: [['torque', 1.5], ['seal', 'dry'], ['ok', true]], firmware: [{ component: 'controller', version: '2.4', sha256: null }] });
   expect(unit({ ...whole, passes: [{ ...pass, passed: false }] }).passes[0]?.passed).toBe(false);
 });
 
 test('a result, a measured value or a state of another kind is refused', () => {
-  const pass = { equipment: 'w/m', at_ms: 1, passed: true, measures: {} };
+  const pass = { equipment: 'w/m', at_ms: 1, passed: true, measures: {}, firmware: [] };
   expect(() => unit({ ...whole, passes: [{ ...pass, passed: 'yes' }] })).toThrow('pass.passed');
   expect(() => unit({ ...whole, passes: [{ ...pass, measures: { torque: null } }] })).toThrow('pass.measures.torque');
+  expect(() => unit({ ...whole, passes: [{ ...pass, firmware: undefined }] })).toThrow('pass.firmware');
   expect(() => itemsPage({ items: [{ ...item, state: 'Lost' }] })).toThrow('item.state');
   expect(() => unit({ ...whole, finished: { at_ms: 1, equipment: 'w', certificate: 'soon' } })).toThrow('finished.certificate');
 });

@@ -46,6 +46,8 @@ export interface Pass {
   /** Null: nobody has said. */
   passed: boolean | null;
   measures: [characteristic: string, value: Measured][];
+  /** Which programs were loaded, as far as it was told. */
+  firmware: { component: string; version: string | null; sha256: string | null }[];
 }
 
 /** Something that went into something. */
@@ -197,6 +199,10 @@ function pass(raw: unknown): Pass {
     operation: textOrNull(o['operation']),
     passed: passed ?? null,
     measures: Object.entries(object(o['measures'], 'pass.measures')).map(([name, value]) => [name, measured(value, `pass.measures.${name}`)]),
+    firmware: list(o['firmware'], 'pass.firmware').map((raw) => {
+      const program = object(raw, 'pass.firmware');
+      return { component: text(program['component'], 'pass.firmware.component'), version: textOrNull(program['version']), sha256: textOrNull(program['sha256']) };
+    }),
   };
 }
 

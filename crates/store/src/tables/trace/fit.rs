@@ -58,7 +58,11 @@ pub(super) fn fit(step: &Step) -> Result<(), TraceRefusal> {
             text("equipment", &pass.equipment, 1, LONG)?;
             optional("operation", pass.operation.as_deref(), SHORT)?;
             let bytes = serde_json::to_string(&pass.measures).map_or(usize::MAX, |json| json.len());
-            if bytes > MEASURES { Err(unfit("measures", "they are more than 64 KiB")) } else { Ok(()) }
+            if bytes > MEASURES {
+                return Err(unfit("measures", "they are more than 64 KiB"));
+            }
+            let bytes = serde_json::to_string(&pass.firmware).map_or(usize::MAX, |json| json.len());
+            if bytes > MEASURES { Err(unfit("firmware", "it is more than 64 KiB")) } else { Ok(()) }
         }
         Step::Certificate(certificate) => {
             text("number", &certificate.number, 1, SHORT)?;

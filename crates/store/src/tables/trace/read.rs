@@ -18,8 +18,9 @@ use uuid::Uuid;
 const WRONG_MAX: i64 = 1_000;
 
 /// A row of `trace_pass`.
-type PassRow = (i64, i64, i64, Option<i64>, Option<i64>, Option<i64>, String);
-const PASS_COLUMNS: &str = "SELECT unit, at, equipment, job, operation, passed, measures FROM trace_pass WHERE ";
+type PassRow = (i64, i64, i64, Option<i64>, Option<i64>, Option<i64>, String, String);
+const PASS_COLUMNS: &str =
+    "SELECT unit, at, equipment, job, operation, passed, measures, firmware FROM trace_pass WHERE ";
 
 impl Store {
     pub(super) async fn one_item(&self, item: &ItemRef) -> Result<Option<Item>, StoreError> {
@@ -415,7 +416,7 @@ async fn passes(view: &mut Link<'_>, found: Vec<PassRow>) -> Result<Vec<PassAt>,
     texts.of(view, words).await?;
     found
         .into_iter()
-        .map(|(unit, at, equipment, job, operation, passed, measures)| {
+        .map(|(unit, at, equipment, job, operation, passed, measures, firmware)| {
             Ok(PassAt {
                 unit: ids.get(&unit).copied().ok_or_else(no_unit)?,
                 equipment: texts.text(equipment),
@@ -424,6 +425,7 @@ async fn passes(view: &mut Link<'_>, found: Vec<PassRow>) -> Result<Vec<PassAt>,
                 operation: texts.perhaps(operation),
                 passed: passed.map(|passed| passed == 1),
                 measures: from_json(&measures, "measures of a unit")?,
+                firmware: from_json(&firmware, "firmware of a unit")?,
             })
         })
         .collect()

@@ -10,8 +10,8 @@ use crate::sql::{Link, sql};
 use crate::tables::outbox::enqueue;
 use crate::tables::{from_json, to_json};
 use crate::trace::{
-    Disposition, FINDINGS_MAX, Finding, ItemKind, ItemName, ItemRef, NewCertificate, NewEdge, NewItem, NewMove,
-    NewPass, NewRemoval, NewState, ONE, Report, Step, Tell, TraceRefusal, amount,
+    Disposition, FINDINGS_MAX, Finding, Firmware, ItemKind, ItemName, ItemRef, NewCertificate, NewEdge, NewItem,
+    NewMove, NewPass, NewRemoval, NewState, ONE, Report, Step, Tell, TraceRefusal, amount,
 };
 use andon_model::Timestamp;
 use serde_json::{Map, Value as Json};
@@ -591,22 +591,23 @@ impl<'t, 'c> Writing<'t, 'c> {
             return Ok(Err(unfit("pass", "only a unit passes a station")));
         }
         let equipment = self.words.number(self.tx, &new.equipment).await?;
-        let kept: Option<(Option<i64>, String)> =
-            sql("SELECT passed, measures FROM trace_pass WHERE unit = $1 AND at = $2 AND equipment = $3")
+        let kept: Option<(Option<i64>, String, String)> =
+            sql("SELECT passed, measures, firmware FROM trace_pass WHERE unit = $1 AND at = $2 AND equipment = $3")
                 .bind(unit.key)
                 .bind(new.at)
                 .bind(equipment)
                 .first(self.tx, "look whether a unit was at a station")
                 .await?;
         let passed = new.passed.map(i64::from);
-        if let Some((kept, measures)) = kept {
-            let measures: Map<String, Json> = from_json(&measures, "measures of a unit")?;
-            return self.same_pass(new, &unit, equipment, (kept, measures)).await;
+        if let Some((passed, measures, firmware)) = kept {
+            let (measures, firmware) =
+                (from_json(&measures, "measures of a unit")?, from_json(&firmware, "firmware of a unit")?);
+            return self.same_pass(new, &unit, equipment, Kept { passed, measures, firmware }).await;
         }
         let job = self.id_word(new.job).await?;
         let operation = self.words.perhaps(self.tx, new.operation.as_deref()).await?;
         sql(
-            "INSERT INTO trace_pass (unit, at, equipment, job, operation, passed, measures) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO trace_pass (unit, at, equipment, job, operation, passed, measures, firmware) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(unit.key)
         .bind(new.at)
@@ -615,6 +616,7 @@ impl<'t, 'c> Writing<'t, 'c> {
         .bind(operation)
         .bind(passed)
         .bind(to_json(&new.measures, "measures of a unit")?)
+        .bind(to_json(&new.firmware, "firmware of a unit")?)
         .run(self.tx, "record a unit at a station")
 .await?;
         self.passed(new, &unit, equipment).await?;
@@ -623,13 +625,8 @@ impl<'t, 'c> Writing<'t, 'c> {
     }
 
     /// More of a pass that is there: the readings of one message may come in two batches.
-    async fn same_pass(
-        &mut self,
-        new: &NewPass,
-        unit: &Row,
-        equipment: i64,
-        (kept, mut measures): (Option<i64>, Map<String, Json>),
-    ) -> Outcome {
+    async fn same_pass(&mut self, new: &NewPass, unit: &Row, equipment: i64, kept: Kept) -> Outcome {
+        let Kept { passed: kept, mut measures, mut firmware } = kept;
         let what = format!("{} at {}", self.name(unit).await?, new.equipment);
         let passed = new.passed.map(i64::from);
         if let (Some(kept), Some(passed)) = (kept, passed)
@@ -644,8 +641,13 @@ impl<'t, 'c> Writing<'t, 'c> {
                 return Ok(Err(TraceRefusal::Differs { what, recorded, said }));
             }
         }
-        let is_more =
-            (kept.is_none() && passed.is_some()) || new.measures.keys().any(|name| !measures.contains_key(name));
+        let is_loaded = match add(&mut firmware, &new.firmware) {
+            Ok(is_loaded) => is_loaded,
+            Err([recorded, said]) => return Ok(Err(TraceRefusal::Differs { what, recorded, said })),
+        };
+        let is_more = (kept.is_none() && passed.is_some())
+            || is_loaded
+            || new.measures.keys().any(|name| !measures.contains_key(name));
         if !is_more {
             self.report.unchanged += 1;
             return Ok(Ok(()));
@@ -655,11 +657,16 @@ impl<'t, 'c> Writing<'t, 'c> {
         if text.len() > MEASURES {
             return Ok(Err(unfit("measures", "all measures of a pass are more than 64 KiB")));
         }
+        let programs = to_json(&firmware, "firmware of a unit")?;
+        if programs.len() > MEASURES {
+            return Ok(Err(unfit("firmware", "all firmware of a pass is more than 64 KiB")));
+        }
         sql(
-            "UPDATE trace_pass SET passed = coalesce(passed, $1), measures = $2 WHERE unit = $3 AND at = $4 AND equipment = $5",
+            "UPDATE trace_pass SET passed = coalesce(passed, $1), measures = $2, firmware = $3 WHERE unit = $4 AND at = $5 AND equipment = $6",
         )
         .bind(passed)
         .bind(text)
+        .bind(programs)
         .bind(unit.key)
         .bind(new.at)
         .bind(equipment)
@@ -809,4 +816,35 @@ fn about(step: &Step) -> (Option<&ItemRef>, Option<&ItemRef>) {
 pub(super) fn both(names: Vec<ItemName>) -> Result<[ItemName; 2], StoreError> {
     let reason = "an item that was just there is gone".to_owned();
     <[ItemName; 2]>::try_from(names).map_err(|_| StoreError::Damaged { what: "items", reason })
+}
+
+/// What is kept of a pass.
+struct Kept {
+    passed: Option<i64>,
+    measures: Map<String, Json>,
+    firmware: Firmware,
+}
+
+/// Adds what more is said of programs, and tells whether it was anything.
+///
+/// # Errors
+/// What is kept, and what is said that is other.
+fn add(kept: &mut Firmware, said: &Firmware) -> Result<bool, [String; 2]> {
+    let mut is_more = false;
+    for (component, said) in said {
+        let kept = kept.entry(component.clone()).or_default();
+        for (name, kept, said) in [
+            ("firmware", &mut kept.version, &said.version),
+            ("SHA-256 of the firmware", &mut kept.sha256, &said.sha256),
+        ] {
+            match (&kept, said) {
+                (Some(kept), Some(said)) if kept != said => {
+                    return Err([kept, said].map(|text| format!("{name} of {component} = {text}")));
+                }
+                (None, Some(_)) => (*kept, is_more) = (said.clone(), true),
+                _ => {}
+            }
+        }
+    }
+    Ok(is_more)
 }
