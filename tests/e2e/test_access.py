@@ -1,5 +1,6 @@
 """Who is let in, who may do what, and whether the audit trail tells of tampering."""
 
+import gzip
 import json
 import shutil
 import stat
@@ -99,6 +100,16 @@ class Rights(Case):
         self.assertGreater(tried, 20)
         for token in ("", "x", self.here.token[:-1], self.here.token + "x"):
             self.assertEqual(self.here.get("/api/values", token=token or None).status, 401)
+
+    def test_who_is_not_logged_in_hears_that_first_and_packed_refusals_have_their_words(self):
+        nobody = self.here.post("/api/mes/lots", {}, token=None, headers={"x-andon": None})
+        self.assertEqual(nobody.status, 401, nobody)
+        packed = self.here.get("/api/mes/units/xyz", headers={"accept-encoding": "gzip"})
+        self.assertEqual(packed.status, 400, packed)
+        text = gzip.decompress(packed.body) if packed.headers["content-encoding"] == "gzip" else packed.body
+        detail = json.loads(text)["detail"]
+        self.assertIn("UUID", detail)
+        self.assertTrue(detail.isprintable(), detail)
 
     def test_anonymous_mqtt_is_refused_by_default(self):
         for protocol in (4, 5):

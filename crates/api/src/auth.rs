@@ -182,8 +182,10 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        // Who is not logged in at all hears that first.
+        let caller = identify(app, &parts.headers, peer_of(parts).tls).await?;
         check_intent(&parts.method, &parts.headers)?;
-        identify(app, &parts.headers, peer_of(parts).tls).await
+        Ok(caller)
     }
 }
 

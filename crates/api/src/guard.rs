@@ -31,6 +31,11 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
     }
 }
 
+/// Tells refusals of the framework before an answer is packed: what is packed has no words any more.
+pub(crate) async fn told(request: Request, next: Next) -> Response {
+    as_problem(next.run(request).await).await
+}
+
 fn over_limit() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the request is too large")
 }

@@ -361,6 +361,7 @@ pub fn router(app: App) -> Router {
         .route("/api/backups/{id}/finish", post(backup::finish))
         .route("/api/openapi.json", get(openapi::document))
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(from_fn(guard::told))
         .layer(CompressionLayer::new());
     let csp = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; \
                connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
