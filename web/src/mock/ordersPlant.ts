@@ -61,7 +61,7 @@ export const INSTRUCTIONS: MockInstruction[] = [
 export const SKILLS = [{ name: 'pressure', who: ['erika', 'jonas'] }];
 
 type Element = 'delay' | 'idle' | 'setup' | 'planned_down';
-const reason = (name: string, counts_as: Element, action = ''): { name: string; counts_as: Element; action: string } => ({ name, counts_as, action });
+const reason = (name: string, counts_as: Element, action = ''): { name: string; counts_as: Element; cause: string; action: string } => ({ name, counts_as, cause: counts_as === 'idle' || counts_as === 'planned_down' ? 'outside' : 'inside', action });
 /** By name, as a node tells them. */
 export const REASONS = [
   reason('Electrical/Drive fault', 'delay', 'Read the code at the drive.'),

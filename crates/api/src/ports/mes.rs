@@ -322,6 +322,8 @@ pub struct ReasonDefView {
     pub name: String,
     /// What it counts as.
     pub counts_as: String,
+    /// `inside` the machine or `outside`: whether a job that stands for it is Held or Suspended.
+    pub cause: String,
     /// What to do about it.
     pub action: String,
 }

@@ -3,7 +3,7 @@
 //! # The words
 //! | table | key | words |
 //! | --- | --- | --- |
-//! | `[[reason]]` | `name`, as `Mechanical/Jam` | `counts_as`: `delay` (default), `setup`, `planned_down` or `idle`; `action`, what to do |
+//! | `[[reason]]` | `name`, as `Mechanical/Jam` | `counts_as`: `delay` (default), `setup`, `planned_down` or `idle`; `cause`: `inside` the machine or `outside`; `action`, what to do |
 //! | `[[calendar]]` | `name` | `time_zone`; `shift`: tables of `name`, `days`, `from`, `to`, `breaks`, `weeks` and `turn`, `since`, `until`; `exception`: tables of `name`, `from`, `to`, `planned` |
 //! | `[[skill]]` | `name` | `title`, `description` |
 //! | `[[instruction]]` | `name`, `revision` | `title`; `text`, or `steps`: tables of `title`, `text` |

@@ -13,6 +13,8 @@ const NAME_LIMIT: usize = 60;
 pub struct Reason {
     /// What it counts as.
     pub counts_as: Element,
+    /// Whether the cause is outside the machine, as PackML's Suspend says it, and not inside, as Hold does.
+    pub is_outside: bool,
     /// What to do about it, for people.
     pub action: String,
 }
@@ -24,8 +26,10 @@ const COUNTS_AS: &[(&str, Element)] = &[
     ("idle", Element::Idle),
 ];
 
+const CAUSES: &[(&str, bool)] = &[("inside", false), ("outside", true)];
+
 pub(super) fn read(table: &mut Table<'_, '_>, name: &str) -> Reason {
-    table.only(&["counts_as", "action"]);
+    table.only(&["counts_as", "cause", "action"]);
     let levels: Vec<_> = name.split('/').collect();
     let wrong = levels.iter().any(|level| level.trim() != *level || level.is_empty() || level.len() > NAME_LIMIT);
     if wrong || levels.len() > LEVELS {
@@ -36,6 +40,7 @@ pub(super) fn read(table: &mut Table<'_, '_>, name: &str) -> Reason {
         table.found("name", message, &remedy);
     }
     let counts_as = table.word("counts_as", COUNTS_AS).unwrap_or(Element::Delay);
+    let is_outside = table.word("cause", CAUSES).unwrap_or(matches!(counts_as, Element::PlannedDown | Element::Idle));
     let action = table.text("action", |_| Ok(())).unwrap_or_default();
-    Reason { counts_as, action }
+    Reason { counts_as, is_outside, action }
 }

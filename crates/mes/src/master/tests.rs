@@ -111,9 +111,18 @@ fn what_is_written_is_read() {
     assert_eq!(wrong, []);
     assert_eq!(
         data.reasons["Mechanical/Jam"],
-        Reason { counts_as: Element::Delay, action: "open the guard".to_owned() }
+        Reason { counts_as: Element::Delay, is_outside: false, action: "open the guard".to_owned() }
     );
     assert_eq!(data.reasons["Changeover"].counts_as, Element::Setup);
+    let is_outside = |settings: serde_json::Value| {
+        let mut plant = whole_plant();
+        plant.master.push(def(MasterKind::Reason, "Flow/Starved", settings));
+        MasterData::of_plant(&plant).0.reasons["Flow/Starved"].is_outside
+    };
+    assert!(!is_outside(json!({})), "inside, where nothing is said");
+    assert!(is_outside(json!({ "cause": "outside" })));
+    assert!(is_outside(json!({ "counts_as": "planned_down" })));
+    assert!(!is_outside(json!({ "counts_as": "idle", "cause": "inside" })));
 
     let at = |text| Timestamp::parse_rfc3339(text).expect("a time");
     let planned = |text| *data.calendars["Two shifts"].planned(at(text), at("2027-01-01T00:00:00Z")).at(at(text));
@@ -180,7 +189,7 @@ fn what_is_wrong_is_told_with_its_place() {
     assert_eq!(
         reason("a", json!({ "counts_as": "pause", "colour": 1 })),
         [
-            "colour: \"colour\" is not a word that can stand here; known are: counts_as, action",
+            "colour: \"colour\" is not a word that can stand here; known are: counts_as, cause, action",
             "counts_as: this cannot stand at \"counts_as\"; write \"delay\" or \"setup\" or \"planned_down\" or \"idle\"",
         ]
     );

@@ -605,6 +605,7 @@ impl Mes for Manufacturing {
         let reason = |(name, reason): (&String, &andon_mes::master::Reason)| ReasonDefView {
             name: name.clone(),
             counts_as: element_word(reason.counts_as).to_owned(),
+            cause: if reason.is_outside { "outside" } else { "inside" }.to_owned(),
             action: reason.action.clone(),
         };
         state.master.reasons.iter().map(reason).collect()

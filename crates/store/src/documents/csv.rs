@@ -107,7 +107,12 @@ static TABLES: [Table; 10] = [
     Table {
         word: "reason",
         inside: None,
-        columns: &[("name", "name", Text), ("counts_as", "counts_as", Text), ("action", "action", Text)],
+        columns: &[
+            ("name", "name", Text),
+            ("counts_as", "counts_as", Text),
+            ("cause", "cause", Text),
+            ("action", "action", Text),
+        ],
     },
     Table {
         word: "maintenance_plan",

@@ -163,6 +163,8 @@ export interface Reason {
   /** `Mechanical/Jam`: a way through the tree of reasons. */
   name: string;
   countsAs: string;
+  /** Outside the machine: what stands for it is suspended, not held. */
+  outside: boolean;
   action: string;
 }
 
@@ -371,10 +373,12 @@ export function stops(raw: unknown): Stops {
   return { stops: all, of: num(answer['of'], 'stops.of') };
 }
 
+const CAUSES = ['inside', 'outside'] as const;
+
 export function reasons(raw: unknown): Reason[] {
   return list(object(raw, 'reasons')['reasons'], 'reasons.reasons').map((one) => {
     const o = object(one, 'reason');
-    return { name: text(o['name'], 'reason.name'), countsAs: textOr(o['counts_as'], ''), action: textOr(o['action'], '') };
+    return { name: text(o['name'], 'reason.name'), countsAs: textOr(o['counts_as'], ''), outside: oneOf(o['cause'], CAUSES, 'reason.cause') === 'outside', action: textOr(o['action'], '') };
   });
 }
 

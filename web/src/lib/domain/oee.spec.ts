@@ -103,9 +103,9 @@ describe('Pareto', () => {
 });
 
 describe('reasons', () => {
-  const reasons: Reason[] = ['Mechanical/Jam', 'Mechanical/Jam/Infeed', 'Material/No caps', 'Other'].map((name) => ({ name, countsAs: 'delay', action: '' }));
+  const reasons: Reason[] = ['Mechanical/Jam', 'Mechanical/Jam/Infeed', 'Material/No caps', 'Other'].map((name) => ({ name, countsAs: 'delay', outside: false, action: '' }));
   test('the first level groups, in the order of the plant', () => expect(reasonGroups(reasons, '').map((g) => [g.name, g.reasons.map((r) => reasonLeaf(r.name))])).toEqual([['Mechanical', ['Jam', 'Jam › Infeed']], ['Material', ['No caps']], ['Other', ['Other']]]));
-  test('a reason without a group is one of its own', () => expect(reasonGroups([{ name: 'Material' }, { name: 'Mechanical/Drive/Belt' }].map((r) => ({ ...r, countsAs: 'delay', action: '' }))).map((g) => [g.name, g.reasons.map((r) => reasonLeaf(r.name)).join()])).toEqual([['Material', 'Material'], ['Mechanical', 'Drive › Belt']]));
+  test('a reason without a group is one of its own', () => expect(reasonGroups([{ name: 'Material' }, { name: 'Mechanical/Drive/Belt' }].map((r) => ({ ...r, countsAs: 'delay', outside: false, action: '' }))).map((g) => [g.name, g.reasons.map((r) => reasonLeaf(r.name)).join()])).toEqual([['Material', 'Material'], ['Mechanical', 'Drive › Belt']]));
   test('all words must be there', () => expect(reasonGroups(reasons, 'jam mech').map((g) => g.reasons.length)).toEqual([2]));
   test('used last comes first, once, and only while it exists', () => {
     expect(rememberUsed(['a', 'b'], 'b')).toEqual(['b', 'a']);
