@@ -503,6 +503,7 @@ async fn what_does_not_belong_into_it_is_refused_or_told(base: Base) {
         (fill(&tank, &b, 1001, 20), "holds 20"),
         (Step::Fill(NewFill { from: Some("x".to_owned()), ..filled(&tank, &b, ONE, 20) }), "in x there is 0"),
         (fill(&tank, &b, 0, 20), "the quantity cannot be: 0 is too little"),
+        (Step::Level(level(&tank, 21, 20)), "the level cannot be: works/line/tank holds no more than 20"),
     ] {
         let told = refusal(&store, vec![step]).await.to_string();
         assert!(told.contains(wanted), "{told}");
@@ -513,6 +514,8 @@ async fn what_does_not_belong_into_it_is_refused_or_told(base: Base) {
     take_all(&store, vec![even_so(&oil, 1, 30), even_so(&b, 6, 40), even_so(&c, 1, 50)]).await;
     let told: BTreeSet<_> = store.trace_findings(None, 9).await.unwrap().into_iter().map(|found| found.what).collect();
     assert_eq!(told, set(&["other_material", "overfull", "not_released"]));
+    // More than it holds is in it, as was said: a little less than that can be read.
+    take_all(&store, vec![Step::Level(level(&tank, 22, 60))]).await;
     whole(&store).await;
 }
 

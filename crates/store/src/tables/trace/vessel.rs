@@ -428,6 +428,14 @@ impl Writing<'_, '_> {
             return Ok(Ok(()));
         }
         allowed!(not_late(&held, told));
+        if let Some(capacity) = new.vessel.capacity.filter(|capacity| new.level > (*capacity).max(there_is)) {
+            let reason = format!(
+                "{} holds no more than {}: read it again, or put `capacity` right",
+                new.vessel.path,
+                amount(capacity)
+            );
+            return Ok(Err(unfit("level", &reason)));
+        }
         let word = match &new.vessel.material {
             Some(material) => self.words.number(self.tx, material).await?,
             None => 0,
