@@ -685,6 +685,24 @@ async fn a_certificate_tells_the_energy_of_the_stays_at_metered_stations() {
     assert_eq!(told, [told_of("0.2", "metered")], "gas was not heard until the end");
 }
 
+#[tokio::test]
+async fn energy_of_a_stay_of_which_a_meter_was_not_heard_from_the_beginning_is_left_out() {
+    let mut here = metered().await;
+    let meters = here.bed.mes.meters().clone();
+    // P1 is there from 100 to 120, and what was drawn until 110 nobody knows.
+    for said in ["100 test serial P0", "90 mount serial P1", "120 test serial P1", "140 pack serial P1"] {
+        here.say(said).await;
+    }
+    for second in (110..=300).step_by(10) {
+        here.say(&format!("{second} test kwh {}", f64::from(second) / 100.0)).await;
+    }
+    while meters.round(true).await.expect("a round") {}
+    here.go_on().await;
+    here.bed.clock.set(at(7_200));
+    here.go_on().await;
+    assert_eq!(energy_of(&here, "P1").await, [], "a part is not told as if it were all");
+}
+
 /// Energy of a certificate, as its texts: carrier, quantity, unit, basis.
 type Told = (String, String, String, Option<String>);
 
