@@ -62,6 +62,15 @@ describe('work orders', { skip: real }, () => {
       await tap('First parts', dialog(page));
       await said(page, /^12.pcs scrap entered, Set-up\/First parts, /);
       assert.match(await page.locator('dl', { hasText: 'Scrap' }).first().innerText(), /13.pcs/);
+      // A slip on the pad: more than the whole job is asked for once more, and taken back.
+      await tap('Scrap');
+      for (let n = 0; n < 9; n++) await tap('9', dialog(page));
+      await tap('Jam', dialog(page));
+      await dialog(page).getByText(/is more than the whole job/).waitFor();
+      assert.deepEqual(await small(page), []);
+      await tap('No, put it right', dialog(page));
+      await tap('Cancel', dialog(page));
+      assert.match(await page.locator('dl', { hasText: 'Scrap' }).first().innerText(), /13.pcs/);
 
       await tap('Pause');
       assert.deepEqual(await small(page), []);
