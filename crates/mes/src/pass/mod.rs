@@ -266,20 +266,16 @@ fn understood(station: &Station, role: &Role, at: Timestamp, sample: &Sample) ->
         (Role::Measure(_), Value::Int64(value)) => Ok(Some(Reading::Measured(Number::from(*value)))),
         (Role::Version(_) | Role::Digest(_), Value::String(text)) => {
             let text = unpadded(text);
+            if text.is_empty() {
+                return Ok(None);
+            }
             let said = match role {
-                Role::Digest(_) => text.to_ascii_lowercase(),
-                _ => text.to_owned(),
+                Role::Digest(_) => Sha256::parse(&text.to_ascii_lowercase()).ok().map(|digest| digest.to_string()),
+                _ => Id::parse(text).ok().map(|version| version.as_str().to_owned()),
             };
-            let fits = match role {
-                Role::Digest(_) => Sha256::parse(&said).is_ok(),
-                _ => Id::parse(&said).is_ok(),
-            };
-            match (text.is_empty(), fits) {
-                (true, _) => Ok(None),
-                (false, true) => Ok(Some(Reading::Number(said))),
-                (false, false) => {
-                    Err(Remark::NoFirmware { tag: tag_of(station, role).clone(), at, begin: begin_of(text) })
-                }
+            match said {
+                Some(said) => Ok(Some(Reading::Number(said))),
+                None => Err(Remark::NoFirmware { tag: tag_of(station, role).clone(), at, begin: begin_of(text) }),
             }
         }
         (Role::Serial | Role::Product | Role::Part(_), Value::String(text)) => {
