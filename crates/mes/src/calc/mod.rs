@@ -1,8 +1,9 @@
 //! Case files: inputs, and what comes of them. For whoever wants to check the formulas with figures of their own.
 //!
 //! A file is JSON: `{ "cases": [{ "id", "input", "expected"? }], "tolerance"? }`. Every other member of the file that has an `input`
-//! is a case, too, under its own name. Where `expected` is given, what differs is told: numbers may differ by a millionth of themselves,
-//! or by 1e-9, unless `tolerance` (`{ "rel", "abs" }`) says otherwise.
+//! is a case, too, under its own name. What else stands in a case are notes, and texts: a misspelt `expected` would compare nothing.
+//! Where `expected` is given, what differs is told: numbers may differ by a millionth of themselves, or by 1e-9, unless `tolerance`
+//! (`{ "rel", "abs" }`) says otherwise.
 
 pub mod oee;
 
@@ -134,12 +135,27 @@ fn read(text: &str) -> Result<(Vec<Case>, Tolerance), CaseError> {
     if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(not(&format!("two cases have the id {:?}", twice[0])));
     }
-    let tolerance = |key, default| {
-        let given = file.get("tolerance").and_then(|tolerance| tolerance.get(key)).and_then(Value::as_f64);
-        given.filter(|given| *given >= 0.0).unwrap_or(default)
-    };
-    let tolerance = Tolerance { relative: tolerance("rel", 1e-6), absolute: tolerance("abs", 1e-9) };
-    Ok((cases, tolerance))
+    Ok((cases, tolerance_of(file.get("tolerance"))?))
+}
+
+fn tolerance_of(given: Option<&Value>) -> Result<Tolerance, CaseError> {
+    let mut tolerance = Tolerance { relative: 1e-6, absolute: 1e-9 };
+    let Some(given) = given else { return Ok(tolerance) };
+    let not =
+        |what: String| CaseError::NotCases(format!("{what}; write \"tolerance\": {{\"rel\": 1e-6, \"abs\": 1e-9}}"));
+    let members = given.as_object().ok_or_else(|| not(format!("`tolerance` is {given}")))?;
+    for (key, value) in members {
+        let number = |most: f64| value.as_f64().filter(|number| (0.0..=most).contains(number));
+        let (place, most) = match key.as_str() {
+            // More than all of a number would let everything pass.
+            "rel" => (&mut tolerance.relative, 1.0),
+            "abs" => (&mut tolerance.absolute, f64::MAX),
+            _ => return Err(not(format!("{key:?} is no tolerance; known are rel and abs"))),
+        };
+        *place =
+            number(most).ok_or_else(|| not(format!("the tolerance {key} is {value}, and not from 0 to {most}")))?;
+    }
+    Ok(tolerance)
 }
 
 fn case_of(id: &str, object: &Map<String, Value>) -> Result<Case, CaseError> {
@@ -153,6 +169,11 @@ fn case_of(id: &str, object: &Map<String, Value>) -> Result<Case, CaseError> {
         Some(Value::Object(expected)) => Some(expected.clone()),
         Some(_) => return Err(not(format!("case {id:?}: `expected` is no object"))),
     };
+    let is_known =
+        |(key, value): &(&String, &Value)| matches!(key.as_str(), "id" | "input" | "expected") || value.is_string();
+    if let Some((key, _)) = object.iter().find(|member| !is_known(member)) {
+        return Err(not(format!("case {id:?} has {key:?}; known are id, input and expected, and a note is a text")));
+    }
     Ok(Case { id: id.to_owned(), input: input.clone(), expected })
 }
 

@@ -68,10 +68,31 @@ fn what_is_no_case_file_says_so() {
         (json!({ "cases": [{ "input": {} }] }), "case 0 has no id"),
         (json!({ "cases": [{ "id": "a" }] }), "case \"a\" has no object `input`"),
         (json!({ "cases": [{ "id": "a", "input": {}, "expected": 1 }] }), "case \"a\": `expected` is no object"),
+        (
+            json!({ "cases": [{ "id": "a", "input": {}, "expectd": {} }] }),
+            "case \"a\" has \"expectd\"; known are id, input and expected, and a note is a text",
+        ),
         (json!({ "cases": [{ "id": "a", "input": {} }], "a": { "input": {} } }), "two cases have the id \"a\""),
     ] {
         assert_eq!(fails(file), format!("{what}; {form}"));
     }
+}
+
+#[test]
+fn a_tolerance_that_lets_everything_pass_is_none() {
+    let file =
+        |tolerance: Value| json!({ "cases": [{ "id": "a", "input": {}, "note": "nothing" }], "tolerance": tolerance });
+    for (tolerance, what) in [
+        (json!(0.1), "`tolerance` is 0.1; "),
+        (json!({ "rel": -1 }), "the tolerance rel is -1, and not from 0 to 1; "),
+        (json!({ "rel": 1e9 }), "the tolerance rel is 1000000000.0, and not from 0 to 1; "),
+        (json!({ "abs": "wide" }), "the tolerance abs is \"wide\", and not from 0 to "),
+        (json!({ "relative": 0.1 }), "\"relative\" is no tolerance; known are rel and abs; "),
+    ] {
+        let told = fails(file(tolerance));
+        assert!(told.starts_with(what), "{told}");
+    }
+    assert!(run(&file(json!({ "rel": 0.1, "abs": 5 })).to_string(), oee::compute).is_ok());
 }
 
 #[test]
