@@ -65,6 +65,10 @@ name = "RESIN"
 unit = "kg"
 tracked = "lot"
 [[material]]
+name = "PASTE"
+unit = "kg"
+tracked = "lot"
+[[material]]
 name = "FAN"
 tracked = "serial"
 operation = [{ name = "10", equipment = ["works/line/mount"], run_time = "6 s" }]

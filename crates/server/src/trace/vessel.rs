@@ -176,6 +176,8 @@ impl Traceability {
         let into = self.into(wish.into, at, &by).await?;
         let detail = format!("{} drawn from {path}", amount(quantity));
         let event = self.change_event(at, &by, "drawn", into.id, into.shown, detail);
+        // How much a lot is that comes of an order is counted elsewhere, and of what is counted in another unit the quantity says nothing.
+        let makes = into.job.is_none() && into.made.as_ref().is_some_and(|made| self.is_of_one_unit(&vessel, made));
         let draw = Step::Draw(NewDraw {
             vessel: vessel.clone(),
             quantity,
@@ -189,13 +191,21 @@ impl Traceability {
             spare: new_id(&*self.parts.clock),
             even_so: wish.happened,
             once: false,
-            makes: into.made.is_some() && into.job.is_none(),
+            makes,
         });
         let steps = into.made.map(Step::Item).into_iter().chain([draw]).collect();
         self.flow(&vessel, Change::new(wish.key, content, steps, event)).await
     }
 
-    /// What is drawn into. How much a lot is that is made for it shows when it is drawn; how much comes of an order is counted elsewhere.
+    /// Whether what a vessel holds and what is made of it are counted in one unit, as far as the master data says.
+    fn is_of_one_unit(&self, vessel: &Vessel, made: &NewItem) -> bool {
+        let master = self.parts.mes.master_data();
+        let unit_of = |material: &str| master.material(material, None).map(|material| material.unit.clone());
+        let held = vessel.material.as_deref().and_then(unit_of);
+        held.zip(unit_of(&made.name.material)).is_none_or(|(held, made)| held == made)
+    }
+
+    /// What is drawn into. How much a lot is that is made for it shows when it is drawn.
     async fn into(&self, wish: IntoWish, at: Timestamp, by: &Principal) -> Result<Into, NotDone> {
         let (name, revision, job) = match wish {
             IntoWish::Item(id) => {
