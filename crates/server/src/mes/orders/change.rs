@@ -508,11 +508,18 @@ impl Manufacturing {
         let row = row_in(&stored, id)?;
         let job = job_of(row)?;
         if let Err(error) = count::add(job.state, job.totals, &counted) {
-            let remedy = "count at most 1,000,000,000 at once, and put right only what people counted: what a counter counted is put right at the counter";
-            if let count::CountError::NotNow(_) = error {
-                let view = self.job_view(&stored, id, by.id).await?;
-                return Err(conflict(error, "look at the job as it is now", Some(Current::Job(Box::new(view)))));
-            }
+            let remedy = match &error {
+                count::CountError::Nothing => "write how many",
+                count::CountError::NoReason(_) => "choose one of /api/mes/reasons",
+                count::CountError::BelowZero { .. } => {
+                    "put right only what people counted: what a counter counted is put right at the counter"
+                }
+                count::CountError::TooMuch { .. } => "look whether a digit is too much",
+                count::CountError::NotNow(_) => {
+                    let view = self.job_view(&stored, id, by.id).await?;
+                    return Err(conflict(error, "look at the job as it is now", Some(Current::Job(Box::new(view)))));
+                }
+            };
             return Err(refused(error, remedy));
         }
         let now = self.job_time_on(row.equipment.as_deref()).await?;
