@@ -180,6 +180,13 @@ describe('work orders', { skip: real }, () => {
     );
   });
 
+  test('a station whose machine is not in the plant model says so, and offers those that are', () =>
+    on('/station?path=works/nope', TABLET, async (page) => {
+      await page.getByRole('alert').getByText('works/nope was taken out or is called otherwise now').waitFor();
+      await page.getByRole('link', { name: 'Filler' }).first().click();
+      await page.locator('.where h2', { hasText: 'Filler' }).waitFor();
+    }));
+
   test('whoever was faster is named, and nothing is overwritten', async () => {
     await on(
       FILLER2,

@@ -62,6 +62,7 @@ describe('traceability', { skip: real }, () => {
       const results = await rows(page, 'Stations passed').allInnerTexts();
       assert.deepEqual(results.map((text) => /not good/.test(text)), [false, true, false]);
       assert.match(results[1], /leak_rate 3\.81/);
+      assert.match(results[1], /firmware of controller HPC-2\.4\.1/);
     });
   });
 

@@ -676,7 +676,7 @@ export const de: Messages = {
   'station.choose': 'An welcher Maschine steht dieser Bildschirm? Die Adresse merkt es sich.',
   'station.only_look': 'nur ansehen',
   'station.gone.title': 'Diese Maschine steht nicht im Werksmodell',
-  'station.gone.what': '{path} wurde herausgenommen oder heißt jetzt anders, oder Sie dürfen es nicht sehen. Wählen Sie die Maschine, an der dieser Bildschirm steht.',
+  'station.gone.what': '{path} wurde herausgenommen oder heißt jetzt anders, oder Sie dürfen es nicht sehen.',
   'station.more_than_job': '{amount} ist mehr als der ganze Auftrag mit {job}. Stimmt das?',
   'station.put_right': 'Nein, berichtigen',
   'station.is_right': 'Ja, {what} eintragen',

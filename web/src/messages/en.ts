@@ -675,7 +675,7 @@ export const en = {
   'station.choose': 'At which machine is this screen? The address keeps it.',
   'station.only_look': 'look only',
   'station.gone.title': 'This machine is not in the plant model',
-  'station.gone.what': '{path} was taken out or is called otherwise now, or you may not see it. Choose the machine at which this screen stands.',
+  'station.gone.what': '{path} was taken out or is called otherwise now, or you may not see it.',
   'station.more_than_job': '{amount} is more than the whole job, which is {job}. Is that right?',
   'station.put_right': 'No, put it right',
   'station.is_right': 'Yes, enter {what}',
